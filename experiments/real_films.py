@@ -1,0 +1,117 @@
+"""How the shipped weights read real films: corners against a reader's, the slipped level and the facing against a radiologist's.
+
+    python experiments/real_films.py FOLDER [--weights DIR] [--overlays DIR]
+
+FOLDER/annotated holds films with csv files in BUU-LSPINE's format; FOLDER/fraiwan holds films and an index.csv with the columns
+file, olisthesis_levels (such as L4-5) and anterior_side. What is not there is skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lumbar.datasets import BuuFolder
+from lumbar.films import open_film
+from lumbar.measurements import SLIP, Measurement
+from lumbar.pipeline import Reader
+from lumbar.reading import Reading
+from lumbar.report import draw_overlay
+from lumbar.runtime import load_weights
+
+SHIFT = 0.4
+"""A film whose median corner error exceeds this share of an endplate's depth has its names off by a level."""
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--weights", type=Path, help="a folder with localiser.onnx and landmarks.onnx")
+    arguments.add_argument("--overlays", type=Path, help="where to draw what was found")
+    given = arguments.parse_args()
+    reader = Reader.shipped()
+    if given.weights:
+        reader = Reader.of(load_weights(given.weights, "localiser"), load_weights(given.weights, "landmarks"))
+    for name, score in (("annotated", score_annotated), ("fraiwan", score_fraiwan)):
+        folder = given.folder / name
+        if folder.is_dir():
+            score(folder, reader, given.overlays)
+        else:
+            print(f"{folder} is not there: skipped")
+
+
+def read(film: Path, reader: Reader, overlays: Path | None) -> Reading:
+    radiograph = open_film(film)
+    reading = reader.read(radiograph, film.name)
+    if overlays:
+        overlays.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(overlays / f"{film.stem}.png"), draw_overlay(radiograph, reading)[..., ::-1])
+    return reading
+
+
+def score_annotated(folder: Path, reader: Reader, overlays: Path | None) -> None:
+    """Corner errors as shares of each film's mean endplate depth."""
+    errors, named_right = [], 0
+    films = BuuFolder.open(folder)
+    for index, (film, _) in enumerate(films.pairs):
+        truth = films[index].landmarks_px
+        depth = np.linalg.norm(truth[::2] - truth[1::2], axis=1).mean()
+        reading = read(film, reader, overlays)
+        error = np.linalg.norm(reading.landmarks.points_px - truth, axis=1) / depth
+        missed = int(np.isnan(error).sum())
+        right = missed == 0 and np.median(error) < SHIFT
+        named_right += right
+        errors.append(error)
+        print(
+            f"{film.name}: median {np.nanmedian(error):.3f}  mean {np.nanmean(error):.3f}  worst {np.nanmax(error):.3f}"
+            f"  missed {missed}  anterior {reading.anterior}  {'named right' if right else 'NAMED WRONG'}"
+        )
+    every = np.concatenate(errors)
+    print(
+        f"annotated: {named_right} of {len(films)} named right; all corners: median {np.nanmedian(every):.4f}, "
+        f"mean {np.nanmean(every):.4f} of the endplate depth, {int(np.isnan(every).sum())} missed"
+    )
+
+
+def score_fraiwan(folder: Path, reader: Reader, overlays: Path | None) -> None:
+    """Facing, and whether the largest forward slip stands at a level that the radiologist named."""
+    facing = level = answered = 0
+    with (folder / "index.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        reading = read(folder / row["file"], reader, overlays)
+        slips = {
+            m.site: m.value for m in reading.measurements if isinstance(m, Measurement) and m.quantity == SLIP.name
+        }
+        named = sites_in(row["olisthesis_levels"])
+        largest = max(slips, key=lambda site: slips[site], default="none")
+        facing += reading.anterior == row["anterior_side"]
+        level += largest in named
+        answered += bool(slips) or bool(reading.warnings)
+        print(
+            f"{row['file']}: anterior {reading.anterior} ({row['anterior_side']})  largest slip {largest} "
+            f"{slips.get(largest, float('nan')):+.0f} % ({'/'.join(named)})  confidence {reading.confidence:.2f}  "
+            f"{'ok' if largest in named else 'OTHER LEVEL'}"
+        )
+    print(
+        f"fraiwan: {answered} of {len(rows)} answered by a reading or a reason; facing right on {facing}, "
+        f"largest forward slip at the level named on {level}"
+    )
+
+
+def sites_in(text: str) -> list[str]:
+    """Levels as the index names them, as sites.
+
+    >>> sites_in("L4-5"), sites_in("L5-S1")
+    (['L4/L5'], ['L5/S1'])
+    """
+    return [f"L{upper}/{'L' if lower.isdigit() else ''}{lower}" for upper, lower in re.findall(r"L(\d)-L?(S?\d)", text)]
+
+
+if __name__ == "__main__":
+    main()

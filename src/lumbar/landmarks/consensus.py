@@ -1,0 +1,115 @@
+"""Several looks at one spine, each through its own window, brought together: one set of candidates with a spread.
+
+Which body is called L1 flips with the window; corners jitter with it. Scores of the same body are averaged over the windows
+that show it, and its corners are the median of what those windows say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lumbar.anatomy import Vertebra
+from lumbar.geometry import FloatArray
+from lumbar.landmarks.decoding import Candidates, name_by_level
+from lumbar.landmarks.spine import COUNT, SpineLandmarks
+
+Window = tuple[float, float, float, float]
+
+SAME_BODY = 0.4
+"""Two centres closer than this share of a body's depth are one body."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorModel:
+    """How far a corner is off, from how far the windows disagree about it.
+
+    spread_share: of the variance from window to window, how much is in the median of the windows.
+    least_deviation: what all windows get wrong together, as a share of the mean depth of the named bodies.
+    """
+
+    spread_share: float
+    least_deviation: float
+
+    def variance(self, between_windows: FloatArray, depth: float) -> FloatArray:
+        """Variance of each coordinate's error, in the squared unit of `depth`.
+
+        >>> float(ErrorModel(0.5, 0.03).variance(np.array(8.0), 100.0))  # 0.5 * 8 + (0.03 * 100)^2
+        13.0
+        """
+        return np.asarray(self.spread_share * between_windows + (self.least_deviation * depth) ** 2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Consensus:
+    """Candidates that the windows agree on, and the variance of each corner (N, 4, 2) from window to window."""
+
+    candidates: Candidates
+    variance: FloatArray
+
+
+def agree(looks: Sequence[tuple[Candidates, Window]]) -> Consensus:
+    """Bring together candidates found through several windows (x0, y0, x1, y1), all in one frame."""
+    centres = np.concatenate([found.centres for found, _ in looks])
+    if len(centres) == 0:
+        empty = Candidates(np.zeros((0, 2)), np.zeros((0, 4, 2)), np.zeros((0, len(Vertebra))))
+        return Consensus(empty, np.zeros((0, 4, 2)))
+    corners = np.concatenate([found.corners for found, _ in looks])
+    scores = np.concatenate([found.scores for found, _ in looks])
+    look = np.concatenate([np.full(len(found), i) for i, (found, _) in enumerate(looks)])
+    depth = np.linalg.norm(corners[:, 0] - corners[:, 1], axis=-1)
+    best = scores.max(axis=1)
+    free = np.ones(len(centres), dtype=bool)
+    bodies = []
+    for i in np.argsort(-best):
+        if not free[i]:
+            continue
+        near = free & (np.linalg.norm(centres - centres[i], axis=1) < SAME_BODY * depth[i])
+        near[i] = True
+        free &= ~near
+        members = np.nonzero(near)[0]
+        seen_by = sum(_inside(centres[i], window) for _, window in looks)
+        strongest = {w: members[look[members] == w] for w in np.unique(look[members])}
+        one_each = np.array([rows[np.argmax(best[rows])] for rows in strongest.values()])
+        bodies.append(
+            (
+                np.median(centres[one_each], axis=0),
+                np.median(corners[one_each], axis=0),
+                scores[one_each].sum(axis=0) / max(seen_by, len(one_each)),
+                corners[one_each].var(axis=0, ddof=1) if len(one_each) > 1 else np.full((4, 2), np.nan),
+            )
+        )
+    bodies.sort(key=lambda body: float(body[0][1]))
+    middle, outline, score, variance = (np.array(part) for part in zip(*bodies, strict=True))
+    return Consensus(Candidates(middle, outline, score), variance)
+
+
+def _inside(point: FloatArray, window: Window) -> bool:
+    x0, y0, x1, y1 = window
+    return bool(x0 <= point[0] <= x1 and y0 <= point[1] <= y1)
+
+
+def named_landmarks(consensus: Consensus, errors: ErrorModel) -> SpineLandmarks:
+    """The 22 landmarks with names chosen over the chain, in the frame of the consensus.
+
+    The covariance of a corner is what `errors` makes of its variance from window to window.
+    """
+    found = consensus.candidates
+    named = name_by_level(found)
+    points = np.full((COUNT + 2, 2), np.nan)
+    covariance = np.full((COUNT + 2, 2, 2), np.nan)
+    confidence = np.zeros(COUNT + 2)
+    present = named[named >= 0]
+    if len(present) == 0:
+        return SpineLandmarks(points[:COUNT], covariance[:COUNT], confidence[:COUNT])
+    depth = float(np.mean(np.linalg.norm(found.corners[present, 0] - found.corners[present, 1], axis=-1)))
+    for level, index in enumerate(named):
+        if index < 0:
+            continue
+        rows = slice(4 * level, 4 * level + 4)
+        points[rows] = found.corners[index]
+        covariance[rows] = errors.variance(consensus.variance[index], depth)[:, :, None] * np.eye(2)
+        confidence[rows] = min(1.0, float(found.scores[index, level]))
+    return SpineLandmarks(points[:COUNT], covariance[:COUNT], confidence[:COUNT])

@@ -1,0 +1,220 @@
+"""The whole story: a film goes in, a reading comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lumbar.anatomy import Side
+from lumbar.crop import cut, network_input, standardised
+from lumbar.geometry import Affine2D, FloatArray, letterbox
+from lumbar.landmarks import SpineLandmarks
+from lumbar.landmarks.consensus import Consensus, ErrorModel, Window, agree, named_landmarks
+from lumbar.landmarks.decoding import Candidates, find_level_candidates
+from lumbar.localisation import LumbosacralBox
+from lumbar.localisation.decoding import best_box
+from lumbar.radiograph import Radiograph
+from lumbar.reading import Reading
+from lumbar.runtime import OnnxFunction, Weights, shipped
+
+Network = Callable[[NDArray[np.float32]], tuple[NDArray[Any], ...]]
+
+FILLS = (0.45, 0.55, 0.65, 0.75, 0.85)
+"""Shares of a window's height that the spine takes: wide windows name, narrow ones place."""
+
+LEAST_SCORE = 0.15
+"""A box scored below this is no lumbar spine."""
+
+CLEAR_FACING = 0.3
+"""A film whose two facing scores differ by more says clearly which way it faces."""
+
+LEAST_CONFIDENCE = 0.3
+"""Neither are landmarks whose mean confidence is below this. White noise reaches 0.22, real films read well 0.45 to 0.65."""
+
+ERRORS = ErrorModel(spread_share=0.95, least_deviation=0.018)
+"""Fitted on simulated films by experiments/error_bars.py; see the model card."""
+
+
+LEAST_CORNERS = 8
+"""Fewer corners are no lumbar spine either."""
+
+SURE = 0.5
+"""Landmarks whose mean confidence is below this are looked for again around other boxes."""
+
+_NOTHING = (np.full((22, 2), np.nan), np.full((22, 2, 2), np.nan), np.zeros(22))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found on a film that was taken to face one way: in film pixels."""
+
+    anterior: Side
+    box: LumbosacralBox | None
+    landmarks: SpineLandmarks
+
+    @property
+    def confidence(self) -> float:
+        """Mean confidence over all 22 corners, absent ones counting nothing."""
+        return float(self.landmarks.confidence.mean())
+
+
+class Reader:
+    """Reads films with one localiser and one landmark network.
+
+    localiser: a batch (B, 3, S, S) -> (B, 4 + 2, N) boxes in input pixels with a score for each side the anterior may be on.
+    landmarks: a batch (B, 3, H, W) of crops that face left -> heatmap, centre offset, corner offset.
+    """
+
+    def __init__(
+        self,
+        localiser: Network,
+        landmarks: Network,
+        localiser_size: int,
+        crop_size: tuple[int, int],
+        sha256: dict[str, str],
+    ) -> None:
+        self._localiser, self._landmarks = localiser, landmarks
+        self._localiser_size, self._crop_size, self._sha256 = localiser_size, crop_size, sha256
+
+    @classmethod
+    def shipped(cls, threads: int | None = None) -> Reader:
+        """A reader with the weights that came with the package."""
+        return cls.of(shipped("localiser"), shipped("landmarks"), threads)
+
+    @classmethod
+    def of(cls, localiser: Weights, landmarks: Weights, threads: int | None = None) -> Reader:
+        """A reader with these weights."""
+        return cls(
+            OnnxFunction(localiser.path, threads),
+            OnnxFunction(landmarks.path, threads),
+            localiser.height,
+            (landmarks.height, landmarks.width),
+            {"localiser": localiser.sha256, "landmarks": landmarks.sha256},
+        )
+
+    def read(self, radiograph: Radiograph, film: str = "film", facing_source: str = "given") -> Reading:
+        """Everything that can be measured on the film; a film without a lumbar spine gives a reading without a box.
+
+        facing_source: where `radiograph.anterior` came from, one of `reading.FACING_SOURCES`; where it is None, the facing is
+        found from the film itself.
+        """
+        scores = self.facing_scores(radiograph)
+        seen = Side.LEFT if scores[0] >= scores[1] else Side.RIGHT
+        side = radiograph.anterior or seen
+        doubts = []
+        if side is not seen and abs(scores[0] - scores[1]) > CLEAR_FACING:
+            doubts.append(f"the film looks as if its anterior were on the {seen}, and it was read as on the {side}")
+        found = self.find(radiograph, side)
+        return Reading.of(
+            film,
+            radiograph.facing(side),
+            found.box,
+            found.landmarks,
+            facing_source="film" if radiograph.anterior is None else facing_source,
+            weights=self._sha256,
+            doubts=doubts,
+        )
+
+    def facing_scores(self, radiograph: Radiograph) -> tuple[float, float]:
+        """Scores of anterior left and right, each the mean of what the film and its mirror image say."""
+        outputs = [self._locate(radiograph, side) for side in (Side.LEFT, Side.RIGHT)]
+        as_it_is, as_mirrored = (output[4:].max(axis=1) for output in outputs)
+        return float(as_it_is[0] + as_mirrored[1]) / 2, float(as_it_is[1] + as_mirrored[0]) / 2
+
+    def find(self, radiograph: Radiograph, anterior: Side) -> Found:
+        """Box and landmarks of the film, taken to face this way."""
+        upright = _upright(radiograph, anterior)
+        window = _whole(radiograph, upright)
+        view = letterbox(window, self._localiser_size, self._localiser_size, "upright", "crop")
+        edges, score, _ = best_box(self._locate(radiograph, anterior))
+        nothing = Found(anterior, None, SpineLandmarks(*_NOTHING))
+        if score < LEAST_SCORE:
+            return nothing
+        box = view.inverse.apply(edges.reshape(2, 2)).ravel()
+        landmarks = self._placed(radiograph, upright, box)
+        if landmarks.confidence.mean() < SURE:
+            # The box may be too long, too short, or off by some levels: the surest of several answers it.
+            others = (self._placed(radiograph, upright, other) for other in _boxes_like(box))
+            landmarks = max((landmarks, *others), key=lambda found: float(found.confidence.mean()))
+        if landmarks.confidence.mean() < LEAST_CONFIDENCE or landmarks.present.sum() < LEAST_CORNERS:
+            return nothing
+        return Found(anterior, *_on_film(upright.inverse, landmarks, float(score)))
+
+    def _placed(self, radiograph: Radiograph, upright: Affine2D, box: FloatArray) -> SpineLandmarks:
+        """Landmarks in the upright frame: found in windows around `box`, then again in windows around what was found."""
+        landmarks = named_landmarks(self._look(radiograph, upright, box), ERRORS)
+        if landmarks.present.sum() < LEAST_CORNERS:
+            return landmarks
+        points = landmarks.points_px[landmarks.present]
+        spine = np.concatenate([points.min(axis=0), points.max(axis=0)])
+        return named_landmarks(self._look(radiograph, upright, spine), ERRORS)
+
+    def _locate(self, radiograph: Radiograph, anterior: Side) -> NDArray[Any]:
+        """The localiser's raw output (6, N) for the film taken to face this way."""
+        size = self._localiser_size
+        upright = _upright(radiograph, anterior)
+        view = letterbox(_whole(radiograph, upright), size, size, "upright", "crop")
+        crop = standardised(*cut(radiograph.pixels, upright.then(view), size, size))
+        (output,) = self._localiser(network_input([crop]))
+        return np.asarray(output[0])
+
+    def _look(self, radiograph: Radiograph, upright: Affine2D, spine: FloatArray) -> Consensus:
+        """Candidates in the upright frame, agreed on by windows of several sizes around `spine` (x0, y0, x1, y1)."""
+        height, width = self._crop_size
+        views, windows = [], []
+        for fill in FILLS:
+            window = window_around(spine, fill, height / width)
+            windows.append(window)
+            views.append(letterbox(window, height, width, "upright", "crop"))
+        crops = [standardised(*cut(radiograph.pixels, upright.then(view), height, width)) for view in views]
+        maps = self._landmarks(network_input(crops))
+        looks: list[tuple[Candidates, Window]] = []
+        for i, (view, window) in enumerate(zip(views, windows, strict=True)):
+            found = find_level_candidates(tuple(m[i] for m in maps))
+            looks.append((found.mapped(view.inverse), window))
+        return agree(looks)
+
+
+def _boxes_like(box: FloatArray) -> list[FloatArray]:
+    """The upper and the lower two thirds of a box (x0, y0, x1, y1), and half as much again around it."""
+    x0, y0, x1, y1 = box
+    third = (y1 - y0) / 3
+    return [
+        np.array(other)
+        for other in ((x0, y0, x1, y1 - third), (x0, y0 + third, x1, y1), (x0, y0 - third, x1, y1 + third))
+    ]
+
+
+def window_around(spine: FloatArray, fill: float, tall: float) -> Window:
+    """The window, `tall` times as high as wide, about the middle of `spine` (x0, y0, x1, y1), which takes `fill` of its height."""
+    low, high = spine[:2], spine[2:]
+    size, middle = high - low, (low + high) / 2
+    height = max(size[1] / fill, size[0] / min(1.0, fill * 1.35) * tall)
+    half = np.array([height / tall, height]) / 2
+    return (*(middle - half), *(middle + half))
+
+
+def _upright(radiograph: Radiograph, anterior: Side) -> Affine2D:
+    """Film pixels -> square pixels with the anterior on the left: what the networks were trained on."""
+    turn = (
+        Affine2D.identity("film", "film")
+        if anterior is Side.LEFT
+        else Affine2D.mirror(radiograph.width, "film", "film")
+    )
+    return turn.then(Affine2D.scaling(1.0, radiograph.aspect, "film", "upright"))
+
+
+def _whole(radiograph: Radiograph, upright: Affine2D) -> Window:
+    corners = upright.apply([[-0.5, -0.5], [radiograph.width - 0.5, radiograph.height - 0.5]])
+    return (*corners.min(axis=0), *corners.max(axis=0))
+
+
+def _on_film(to_film: Affine2D, landmarks: SpineLandmarks, score: float) -> tuple[LumbosacralBox, SpineLandmarks]:
+    points = to_film.apply(landmarks.points_px)
+    spine = SpineLandmarks(points, to_film.apply_covariance(landmarks.covariance_px), landmarks.confidence)
+    low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
+    return LumbosacralBox(float(low[0]), float(low[1]), float(high[0]), float(high[1]), min(1.0, score)), spine

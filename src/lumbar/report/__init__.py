@@ -1,0 +1,7 @@
+"""Reading -> overlay picture, HTML page and console table. Rounding happens here and nowhere else."""
+
+from lumbar.report.overlay import draw_overlay
+from lumbar.report.page import reading_page, study_page
+from lumbar.report.table import reading_table, study_table
+
+__all__ = ["draw_overlay", "reading_page", "reading_table", "study_page", "study_table"]

@@ -1,0 +1,104 @@
+"""Readings and studies as HTML pages that need no other file and call no other host."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from functools import cache
+
+import cv2
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from numpy.typing import NDArray
+
+from lumbar.anatomy import LEVELS, Posture
+from lumbar.measurements import QUANTITIES, Measurement, Unmeasurable
+from lumbar.reading import NOTICE, Reading
+from lumbar.report.words import figure, grade_in_words, percent
+from lumbar.study import StudyAssessment
+
+_HEADINGS = {
+    "sagittal_displacement_wall": "sagittal displacement (wall)",
+    "sagittal_displacement_endplate": "sagittal displacement (endplate)",
+    "slip": "slip",
+    "intervertebral_angle": "intervertebral angle",
+}
+
+
+def reading_page(reading: Reading, overlay: NDArray[np.uint8]) -> str:
+    """One film: its overlay (H, W, 3) RGB, the table of measurements with their errors, reasons, doubts and provenance."""
+    return _template("reading.html").render(
+        reading=reading,
+        picture=_as_data_url(overlay),
+        notice=NOTICE,
+        headings=[_HEADINGS[quantity.name] for quantity in QUANTITIES],
+        methods={_HEADINGS[quantity.name]: quantity.method for quantity in QUANTITIES},
+        rows=[_row(reading, site) for site in map(str, LEVELS)],
+        reasons=sorted({e.reason for e in reading.measurements if isinstance(e, Unmeasurable)}),
+        spacing="unknown" if reading.spacing is None else _spacing_in_words(reading),
+    )
+
+
+def study_page(study: StudyAssessment, overlays: Mapping[Posture, NDArray[np.uint8]]) -> str:
+    """A study: the films side by side, and the motion, slip and verdict of each level."""
+    rows = [
+        {
+            "site": level.site,
+            "translation": figure(level.stability.translation),
+            "angulation": figure(level.stability.angulation),
+            "slip": figure(level.slip),
+            "slip_film": level.slip_film,
+            "grade": "–" if level.grade is None else grade_in_words(level.grade),
+            "verdict": level.stability.verdict,
+            "probability": percent(level.stability.probability),
+            "reason": level.stability.reason or "",
+        }
+        for level in study.levels
+    ]
+    pictures = [
+        (posture, study.films[posture], _as_data_url(overlays[posture])) for posture in Posture if posture in overlays
+    ]
+    return _template("study.html").render(
+        study=study, rows=rows, pictures=pictures, notice=NOTICE, rotation=_rotation_in_words(study)
+    )
+
+
+def _rotation_in_words(study: StudyAssessment) -> str:
+    limits = study.criteria.rotation_deg
+    if len(set(limits.values())) == 1:
+        return f"{next(iter(limits.values())):g}° at any level"
+    return ", ".join(f"{limit:g}° at {site}" for site, limit in limits.items())
+
+
+def _row(reading: Reading, site: str) -> dict[str, object]:
+    found = [reading.measured(quantity.name, site) for quantity in QUANTITIES]
+    grades = [grade for grade in reading.grades if grade.site == site]
+    return {
+        "site": site,
+        "figures": [(figure(m), "" if isinstance(m, Measurement) else m.reason) for m in found],
+        "grade": grade_in_words(grades[0]) if grades else "–",
+        "slipped": bool(grades and grades[0].grade > 0),
+    }
+
+
+def _spacing_in_words(reading: Reading) -> str:
+    spacing = reading.spacing
+    assert spacing is not None
+    size = (
+        f"{spacing.row_mm:.4g} mm"
+        if spacing.row_mm == spacing.column_mm
+        else f"{spacing.row_mm:.4g} x {spacing.column_mm:.4g} mm"
+    )
+    return f"{size}, from {spacing.source}, in the {spacing.plane} plane"
+
+
+def _as_data_url(picture: NDArray[np.uint8]) -> str:
+    done, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    assert done
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+
+
+@cache
+def _template(name: str) -> Template:
+    pages = Environment(loader=PackageLoader("lumbar", "report"), autoescape=True, undefined=StrictUndefined)
+    return pages.get_template(name)

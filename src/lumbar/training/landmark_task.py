@@ -1,0 +1,114 @@
+"""Training a landmark method on crops of films that face left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lumbar.anatomy import LANDMARK_INDEX, Corner, Vertebra
+from lumbar.crop import network_input
+from lumbar.geometry import FloatArray
+from lumbar.landmarks.annotated import AnnotatedFilm
+from lumbar.landmarks.spine import SpineLandmarks
+from lumbar.networks.method import LandmarkMethod
+from lumbar.training.augmentation import Contrast, crop_window, seen_through
+from lumbar.training.loop import Recipe, Task
+from lumbar.training.stream import Films, FilmStream, batches, visible_only
+
+FILL = (0.42, 1.0)
+"""Shares of the crop's height that L1 to S1 take in training."""
+
+
+def landmark_task(method: LandmarkMethod, height: int, width: int, recipe: Recipe, films: Films) -> Task:
+    """The task of training `method` on crops of height x width from `films`."""
+
+    def sample(film: AnnotatedFilm, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        left = film.facing_left()
+        pixels, points = left.radiograph.pixels, left.landmarks_px
+        window = crop_window(points, height, width, rng.uniform(*FILL), rng)
+        image = seen_through(pixels, window, height, width, Contrast.draw(rng), rng)
+        return network_input([image])[0], visible_only(window.apply(points), height, width).astype(np.float32)
+
+    def stream(first_sample: int) -> Iterator[tuple[Tensor, ...]]:
+        samples = FilmStream(recipe.seed, first_sample, sample, films.training)
+        return batches(samples, recipe.batch_size, recipe.workers)
+
+    def loss(output: object, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        assert isinstance(output, tuple)
+        return method.loss(output, batch[1], height, width)
+
+    held_out = FilmStream(0, 0, sample, films.validation, reuse=1)
+    cases: list[tuple[np.ndarray, ...]] = []
+
+    def validate(network: nn.Module) -> tuple[dict[str, float], np.ndarray]:
+        if not cases:
+            cases.extend(case for case, _ in zip(held_out, range(films.held_out), strict=False))
+        found = [read_crop(method, network, image) for image, _ in cases]
+        return landmark_figures(found, [points for _, points in cases]), contact_sheet(cases[:8], found[:8])
+
+    return Task(method.build(), stream, loss, validate)
+
+
+@torch.no_grad()
+def read_crop(method: LandmarkMethod, network: nn.Module, image: np.ndarray) -> SpineLandmarks:
+    """Landmarks of one network input (3, H, W), in its pixels."""
+    network.eval()
+    device = next(network.parameters()).device
+    maps = network(torch.from_numpy(image)[None].to(device))
+    return method.decode(tuple(m[0].float().cpu().numpy() for m in maps))
+
+
+def endplate_depth(points: FloatArray) -> float:
+    """Mean length of the endplates that are there: the yardstick where mm are unknown."""
+    lengths = []
+    for vertebra in Vertebra:
+        for anterior, posterior in (
+            (Corner.SUPERIOR_ANTERIOR, Corner.SUPERIOR_POSTERIOR),
+            (Corner.INFERIOR_ANTERIOR, Corner.INFERIOR_POSTERIOR),
+        ):
+            if (vertebra, anterior) in LANDMARK_INDEX:
+                ends = points[[LANDMARK_INDEX[vertebra, anterior], LANDMARK_INDEX[vertebra, posterior]]]
+                lengths.append(float(np.linalg.norm(ends[0] - ends[1])))
+    return float(np.nanmean(lengths))
+
+
+def landmark_figures(found: list[SpineLandmarks], truth: list[FloatArray]) -> dict[str, float]:
+    """Median and mean corner error as shares of the endplate depth, corners missed, films whose names are off.
+
+    `error`, by which weights are chosen, is the mean with every error capped at half a depth and a missed corner counted so.
+    """
+    errors, missed, shifted = [], 0, 0
+    for spine, points in zip(found, truth, strict=True):
+        wanted = ~np.isnan(points[:, 0])
+        error = np.linalg.norm(spine.points_px - points, axis=1)[wanted] / endplate_depth(points)
+        seen = error[~np.isnan(error)]
+        missed += len(error) - len(seen)
+        shifted += bool(len(seen) and np.median(seen) > 0.4)
+        errors.append(error)
+    every = np.concatenate(errors)
+    found_errors = every[~np.isnan(every)]
+    capped = np.minimum(np.nan_to_num(every, nan=0.5), 0.5)
+    return {
+        "error": float(capped.mean()),
+        "median": float(np.median(found_errors)) if len(found_errors) else float("nan"),
+        "mean": float(found_errors.mean()) if len(found_errors) else float("nan"),
+        "missed": missed / len(every),
+        "shifted": shifted / len(found),
+    }
+
+
+def contact_sheet(cases: list[tuple[np.ndarray, ...]], found: list[SpineLandmarks]) -> np.ndarray:
+    """Network inputs side by side, true corners green, found ones red: (H, W, 3) uint8 RGB."""
+    tiles = []
+    for (image, points), spine in zip(cases, found, strict=True):
+        grey = np.clip(image[0] * 60 + 110, 0, 255).astype(np.uint8)
+        tile = cv2.cvtColor(cv2.resize(grey, None, fx=2, fy=2), cv2.COLOR_GRAY2RGB)
+        for where, colour in ((points, (0, 220, 0)), (spine.points_px, (255, 40, 40))):
+            for x, y in where[~np.isnan(where[:, 0])]:
+                cv2.circle(tile, (round(2 * x), round(2 * y)), 3, colour, 1, cv2.LINE_AA)
+        tiles.append(tile)
+    return np.hstack(tiles)

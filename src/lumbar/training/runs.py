@@ -1,0 +1,120 @@
+"""A training run and an export, as the command line asks for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lumbar.datasets import BuuFolder
+from lumbar.networks.method import METHODS, LandmarkMethod
+from lumbar.networks.yolov8 import yolov8n
+from lumbar.training import checkpoint
+from lumbar.training.landmark_task import landmark_task
+from lumbar.training.localiser_task import FACINGS, localiser_task
+from lumbar.training.loop import Recipe, train
+from lumbar.training.onnx_export import export_onnx
+from lumbar.training.stream import Films
+
+SIMULATED_EPOCH = 350
+"""Films that count as an epoch where they are simulated: as many as the paper trains on in BUU-LSPINE."""
+
+LOCALISER = "yolov8n"
+
+
+def films_in(data: Path | None) -> int:
+    """How many films make an epoch of `data`."""
+    return SIMULATED_EPOCH if data is None else len(BuuFolder.open(data))
+
+
+def run(
+    stage: str,
+    folder: Path,
+    recipe: Recipe,
+    data: Path | None,
+    method: str,
+    height: int | None,
+    width: int | None,
+    start_from: Path | None,
+    device: str,
+) -> Path:
+    """Train `stage` in `folder`, or go on there; returns the file with the best weights.
+
+    Raises ValueError for a size, method or device that is not allowed, FileNotFoundError for missing weights.
+    """
+    films = Films.simulated(recipe.seed) if data is None else Films.of_folder(BuuFolder.open(data), recipe.seed)
+    where = _device(device)
+    if stage == "localiser":
+        side = _multiple_of_32("height", height or 640)
+        if width not in (None, side):
+            raise ValueError(f"the localiser's input is square: width must be {side} or left out; got {width}")
+        task = localiser_task(side, recipe, films)
+        about = {"method": LOCALISER, "height": str(side), "width": str(side)}
+    else:
+        tall = _multiple_of_32("height", height or 1024)
+        wide = _multiple_of_32("width", width or tall // 2)
+        task = landmark_task(_method(method), tall, wide, recipe, films)
+        about = {"method": method, "height": str(tall), "width": str(wide)}
+    if start_from is not None:
+        load_weights(task.network, start_from)
+    return train(task, recipe, folder, where, about)
+
+
+def export(stage: str, weights: Path, folder: Path, about: str) -> dict[str, float]:
+    """Write `weights` as `folder`/`stage`.onnx and .json; returns how far it is from torch."""
+    found = _metadata(weights)
+    try:
+        method, height, width = found["method"], int(found["height"]), int(found["width"])
+    except KeyError:
+        raise ValueError(
+            f"{weights} does not say its method and size: give best.safetensors of a training run"
+        ) from None
+    if stage == "localiser":
+        network: nn.Module = yolov8n(classes=len(FACINGS))
+        outputs: tuple[str, ...] = ("boxes",)
+    else:
+        network, outputs = _method(method).build(), _method(method).outputs
+    load_weights(network, weights)
+    validation = {k: v for k, v in found.items() if k not in ("method", "height", "width")}
+    card = {"stage": stage, "method": method, "about": about, "validation": validation}
+    return export_onnx(network, folder / f"{stage}.onnx", height, width, outputs, card)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Fill `network` from a safetensors file. Raises ValueError where its tensors are others."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights at {path}")
+    tensors, _ = checkpoint.read_tensors(path)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as problem:
+        raise ValueError(f"{path} holds other weights than this network's: {str(problem).splitlines()[0]}") from None
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights at {path}")
+    return checkpoint.read_tensors(path)[1]
+
+
+def _method(name: str) -> LandmarkMethod:
+    if name not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {name!r}")
+    return METHODS[name]()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda; got {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda is not there; use cpu")
+    return torch.device(name)
+
+
+def _multiple_of_32(name: str, value: int) -> int:
+    if value < 32 or value % 32:
+        raise ValueError(f"{name} must be a multiple of 32; got {value}")
+    return value

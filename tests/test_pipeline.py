@@ -1,0 +1,123 @@
+"""The whole story on simulated films, with the weights that ship."""
+
+import numpy as np
+import pytest
+
+from lumbar.anatomy import Side
+from lumbar.landmarks import SpineLandmarks
+from lumbar.pipeline import Reader, window_around
+from lumbar.radiograph import PixelSpacing, Radiograph
+from lumbar.reading import NO_SPINE, Reading
+from lumbar.synthesis import simulate_film
+
+UNSEEN = 4242
+"""A set of films that no network was trained on or chosen by."""
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader.shipped(threads=1)
+
+
+def a_clear_film(index: int = 0):
+    return simulate_film(UNSEEN, index).facing_left()
+
+
+def errors(reading: Reading, truth: np.ndarray) -> np.ndarray:
+    depth = np.linalg.norm(truth[::2] - truth[1::2], axis=1).mean()
+    return np.linalg.norm(reading.landmarks.points_px - truth, axis=1) / depth
+
+
+def test_simulated_films_are_read_whole(reader):
+    """Eight films of any facing: the corners of most lie within a tenth of an endplate's depth of the truth."""
+    found = []
+    for index in range(8):
+        film = simulate_film(UNSEEN, index)
+        unknown = Radiograph(film.radiograph.pixels, film.radiograph.spacing)
+        reading = reader.read(unknown)
+        right = reading.anterior is film.anterior and np.nanmedian(errors(reading, film.landmarks_px)) < 0.1
+        found.append(bool(right))
+    assert sum(found) >= 6
+
+
+def test_a_film_and_its_mirror_image_read_the_same(reader):
+    film = a_clear_film()
+    one, other = (reader.read(f.radiograph) for f in (film, film.mirrored()))
+    for a, b in zip(one.measurements, other.measurements, strict=True):
+        assert type(a) is type(b)
+        if hasattr(a, "value"):
+            assert a.value == pytest.approx(b.value, abs=1e-3)
+
+
+def test_non_square_pixels_change_nothing(reader):
+    """The same film with half as many rows, each twice as far apart."""
+    film = a_clear_film(1)
+    pixels, spacing = film.radiograph.pixels, film.radiograph.spacing
+    rows = pixels.shape[0] // 2 * 2
+    flat = pixels[:rows].reshape(rows // 2, 2, -1).mean(axis=1)
+    squashed = Radiograph(flat, PixelSpacing(2 * spacing.row_mm, spacing.column_mm, "test", "patient"), Side.LEFT)
+    whole, half = reader.read(film.radiograph), reader.read(squashed)
+    back = half.landmarks.points_px * [1, 2] + [0, 0.5]
+    depth = np.linalg.norm(film.landmarks_px[0] - film.landmarks_px[1])
+    assert np.nanmedian(np.linalg.norm(back - whole.landmarks.points_px, axis=1)) / depth < 0.05
+
+
+def test_lengths_follow_the_spacing_and_slips_do_not(reader):
+    film = a_clear_film().radiograph
+    double = Radiograph(
+        film.pixels, PixelSpacing(2 * film.spacing.row_mm, 2 * film.spacing.column_mm, "test", "patient"), Side.LEFT
+    )
+    one, two = reader.read(film), reader.read(double)
+    assert two.measured("slip", "L3/L4").value == pytest.approx(one.measured("slip", "L3/L4").value)
+    name = "sagittal_displacement_endplate"
+    assert two.measured(name, "L3/L4").value == pytest.approx(2 * one.measured(name, "L3/L4").value)
+
+
+@pytest.mark.parametrize("what", ["blank", "noise", "gradient"])
+def test_a_picture_without_a_spine_is_answered_with_no_spine(reader, what):
+    y, x = np.mgrid[0:600, 0:500].astype(np.float32)
+    pixels = {
+        "blank": np.zeros((600, 500), np.float32),
+        "noise": np.random.default_rng(0).random((600, 500), dtype=np.float32),
+        "gradient": (x + y) / 1200,
+    }[what]
+    reading = reader.read(Radiograph(pixels))
+    assert reading.box is None and NO_SPINE in reading.warnings and not reading.landmarks.present.any()
+    assert Reading.from_json(reading.to_json()) == reading
+
+
+def test_the_same_film_gives_the_same_reading(reader):
+    film = a_clear_film(2).radiograph
+    assert reader.read(film).to_json() == reader.read(film).to_json()
+
+
+def test_a_given_facing_is_kept_and_doubted_where_the_film_looks_otherwise(reader):
+    film = a_clear_film().radiograph
+    reading = reader.read(film.facing(Side.RIGHT), facing_source="--facing")
+    assert reading.anterior is Side.RIGHT and reading.facing_source == "--facing"
+    assert any("looks as if its anterior were on the left" in warning for warning in reading.warnings)
+    assert reader.read(film).facing_source == "given" and not reader.read(film).warnings
+
+
+def test_a_reader_takes_any_function_for_a_network():
+    """Networks that see nothing: the reader says so."""
+
+    def blind_localiser(batch):
+        return (np.zeros((len(batch), 6, 84), np.float32),)
+
+    def never(batch):
+        raise AssertionError("there is no box to look into")
+
+    blind = Reader(blind_localiser, never, 64, (64, 32), {})
+    assert blind.read(a_clear_film().radiograph).box is None
+
+
+def test_a_window_holds_the_spine_at_the_share_asked_for():
+    x0, y0, x1, y1 = window_around(np.array([10.0, 20.0, 60.0, 120.0]), 0.5, 2.0)
+    assert (y1 - y0, x1 - x0) == (200, 100) and ((x0 + x1) / 2, (y0 + y1) / 2) == (35, 70)
+
+
+def test_every_corner_that_is_found_has_an_error_bar(reader):
+    landmarks: SpineLandmarks = reader.read(a_clear_film().radiograph).landmarks
+    assert np.isfinite(landmarks.covariance_px[landmarks.present]).all()
+    assert (np.linalg.eigvalsh(landmarks.covariance_px[landmarks.present]) > 0).all()

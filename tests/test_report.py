@@ -1,0 +1,84 @@
+"""Reading -> picture, page and table."""
+
+import re
+
+import numpy as np
+from rich.console import Console
+
+from lumbar.anatomy import Posture, Side
+from lumbar.reading import Reading
+from lumbar.report import draw_overlay, reading_page, reading_table, study_page, study_table
+from lumbar.study import assess_study
+from tests.spines import a_film, a_reading, a_spine, no_landmarks
+
+SLIPPED = a_spine({"L4/L5": 30}, {"L3/L4": 12}, corner_error_mm=0.4)
+
+
+def printed(table) -> str:
+    console = Console(width=140, record=True, quiet=False, file=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+def coloured(picture: np.ndarray) -> np.ndarray:
+    return np.ptp(picture.astype(int), axis=2) > 60
+
+
+def test_the_overlay_draws_where_the_spine_is():
+    reading = a_reading(SLIPPED)
+    picture = draw_overlay(a_film(), reading)
+    assert picture.dtype == np.uint8 and picture.shape == (1500, 1200, 3)
+    rows, columns = np.nonzero(coloured(picture))
+    points = reading.landmarks.points_px
+    assert abs(rows.min() - points[:, 1].min()) < 40 and columns.min() > points[:, 0].min() - 20
+    corner = np.round(points[0]).astype(int)
+    assert coloured(picture)[corner[1] - 4 : corner[1] + 5, corner[0] - 4 : corner[0] + 5].any()
+
+
+def test_a_film_that_faces_right_has_its_words_on_the_other_side():
+    left, right = (a_reading(SLIPPED, anterior=side) for side in (Side.LEFT, Side.RIGHT))
+    middle = [np.nonzero(draw_overlay(a_film(), r).min(axis=2) > 200)[1].mean() - 600 for r in (left, right)]
+    assert middle[0] > 0 > middle[1]
+
+
+def test_an_overlay_of_a_film_without_a_spine_says_so():
+    nothing = Reading.of("film.png", a_film(), None, no_landmarks(), facing_source="film", weights={})
+    assert draw_overlay(a_film(), nothing)[:60].max() > 200
+    page = reading_page(nothing, draw_overlay(a_film(), nothing))
+    assert "No lumbar spine found" in page and "<table" not in page
+
+
+def test_the_page_needs_no_other_file_and_no_other_host():
+    reading = a_reading(SLIPPED)
+    page = reading_page(reading, draw_overlay(a_film(), reading))
+    assert re.findall(r'(?:src|href)="(?!data:image/jpeg;base64,)', page) == []
+    assert "http://" not in page and "https://" not in page and "<script" not in page
+    assert "Research use only; not a medical device." in page
+    assert "anterolisthesis, grade II" in page and "S1 has no posterior-inferior corner" in page
+
+
+def test_a_films_name_cannot_smuggle_markup_into_page_or_table():
+    reading = a_reading(SLIPPED, "<script>[red]x[_red].png")
+    assert "<script>" not in reading_page(reading, draw_overlay(a_film(), reading))
+    assert "[red]" in printed(reading_table(reading))
+
+
+def test_the_table_gives_values_errors_grades_and_reasons():
+    text = printed(reading_table(a_reading(SLIPPED)))
+    assert "+30.0 ± " in text and "anterolisthesis, grade II" in text and "+12.0" in text
+    assert "S1 has no posterior-inferior corner" in text
+
+
+def test_without_spacing_the_table_has_no_mm_and_says_why():
+    text = printed(reading_table(a_reading(SLIPPED, spacing=None)))
+    assert " mm" not in text.split("not measured")[0] and "give --spacing" in text
+
+
+def test_a_study_shows_motion_verdict_and_probability():
+    flexion, extension = a_reading(SLIPPED, "f.png"), a_reading(a_spine({"L4/L5": 5}, corner_error_mm=0.4), "e.png")
+    study = assess_study(flexion, extension)
+    text = printed(study_table(study))
+    assert "unstable" in text and "> 99 %" in text and "stable" in text
+    page = study_page(study, {Posture.FLEXION: draw_overlay(a_film(), flexion)})
+    assert "translation over 3 mm" in page and page.count("<img") == 1 and "> 99" in page.replace("&gt;", ">")

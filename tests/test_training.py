@@ -1,0 +1,197 @@
+"""The training loop: it learns, it can be killed and goes on, it chooses by landmark error, and what it exports says the same."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lumbar.landmarks import SpineLandmarks
+from lumbar.networks.method import METHODS
+from lumbar.networks.yolov8 import yolov8n
+from lumbar.runtime import OnnxFunction, load_weights
+from lumbar.synthesis.writing import write_film
+from lumbar.training import Recipe, checkpoint, export, films_in, run
+from lumbar.training.landmark_task import landmark_figures
+from lumbar.training.onnx_export import TOLERANCE, compare, export_onnx
+from tests.spines_on_crops import a_column
+
+TINY = {"height": 64, "width": 32, "start_from": None, "device": "cpu"}
+
+
+def a_recipe(**changes) -> Recipe:
+    return Recipe(**{"epochs": 1, "epoch_films": 4, "batch_size": 2, "workers": 0, "precision": "fp32", **changes})
+
+
+def step_of(path: Path) -> int:
+    return int(json.loads(checkpoint.read_tensors(path)[1]["progress"])["step"])
+
+
+@pytest.fixture(scope="module")
+def buu_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("buu")
+    for index in range(4):
+        write_film(folder, 11, index)
+    return folder
+
+
+def test_a_run_leaves_weights_a_log_and_pictures(tmp_path, buu_folder):
+    best = run("landmarks", tmp_path, a_recipe(), buu_folder, "lsld-net", **TINY)
+    tensors, about = checkpoint.read_tensors(best)
+    assert (
+        about["method"] == "lsld-net"
+        and (about["height"], about["width"]) == ("64", "32")
+        and float(about["error"]) <= 0.5
+    )
+    assert "encoder.conv1.weight" in tensors
+    (log,) = (tmp_path / "tensorboard").iterdir()
+    assert b"predictions" in log.read_bytes()
+
+
+def test_a_second_run_goes_on_where_the_first_stopped(tmp_path, buu_folder):
+    run("localiser", tmp_path, a_recipe(), buu_folder, "", 64, 64, None, "cpu")
+    first = step_of(tmp_path / "last.safetensors")
+    run("localiser", tmp_path, a_recipe(epochs=2), buu_folder, "", 64, 64, None, "cpu")
+    assert (first, step_of(tmp_path / "last.safetensors")) == (2, 4)
+
+
+def test_a_killed_run_leaves_a_checkpoint_that_goes_on(tmp_path, buu_folder):
+    """kill -9 in the midst of a run; the same command then ends it."""
+    command = [sys.executable, "-m", "lumbar", "train", "landmarks", "--out", str(tmp_path), "--data", str(buu_folder)]
+    command += (
+        "--height 64 --width 32 --epoch-films 4 --workers 0 --precision fp32 --device cpu --save-every-s 0".split()
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    going = subprocess.Popen(
+        [*command, "--epochs", "1000"], env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    last = tmp_path / "last.safetensors"
+    until = time.monotonic() + 120
+    while not last.exists() and time.monotonic() < until:
+        time.sleep(0.2)
+    going.send_signal(signal.SIGKILL)
+    going.wait()
+    stood_at = step_of(last)
+    epochs = stood_at // 2 + 1
+    subprocess.run([*command, "--epochs", str(epochs)], env=environment, check=True, capture_output=True)
+    assert step_of(last) == 2 * epochs > stood_at
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_checkpoint_brings_everything_back(tmp_path):
+    torch.manual_seed(0)
+    network, average = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    optimiser = torch.optim.AdamW(network.parameters(), 1e-2)
+    network(torch.ones(1, 3)).sum().backward()
+    optimiser.step()
+    checkpoint.save(tmp_path / "c.safetensors", network, average, optimiser, checkpoint.Progress(7, 1.5, 0.25))
+    other, other_average = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    other_optimiser = torch.optim.AdamW(other.parameters(), 1e-2)
+    progress = checkpoint.load(tmp_path / "c.safetensors", other, other_average, other_optimiser)
+    assert progress == checkpoint.Progress(7, 1.5, 0.25)
+    for net, opt in ((network, optimiser), (other, other_optimiser)):
+        opt.zero_grad()
+        net(torch.ones(1, 3)).pow(2).sum().backward()
+        opt.step()
+    torch.testing.assert_close(network.weight, other.weight, rtol=0, atol=0)
+    torch.testing.assert_close(average.weight, other_average.weight, rtol=0, atol=0)
+
+
+def test_films_of_a_folder_are_counted_and_an_empty_folder_is_refused(tmp_path, buu_folder):
+    assert films_in(buu_folder) == 4 and films_in(None) == 350
+    with pytest.raises(ValueError, match="holds no film"):
+        films_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"height": 100}, "height must be a multiple of 32; got 100"),
+        ({"method": "lsld"}, "method must be one of lsld-net, lsld-net-levels; got 'lsld'"),
+        ({"device": "tpu"}, "device must be auto, cpu or cuda; got 'tpu'"),
+        ({"start_from": Path("nowhere")}, "no weights at nowhere"),
+    ],
+)
+def test_what_is_not_allowed_is_named(tmp_path, buu_folder, changes, message):
+    given = {**TINY, "method": "lsld-net", **changes}
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        run("landmarks", tmp_path, a_recipe(), buu_folder, **given)
+
+
+def test_weights_are_chosen_by_landmark_error_and_missing_corners_count():
+    truth = a_column(0)
+    moved, lost = truth + [3.0, 0.0], truth.copy()
+    lost[:4] = np.nan
+    perfect, off, partly = (
+        landmark_figures([SpineLandmarks(p, np.full((22, 2, 2), np.nan), np.ones(22))], [truth])
+        for p in (truth, moved, lost)
+    )
+    assert perfect["error"] == 0 < off["error"] < partly["error"] == pytest.approx(0.5 * 4 / 22)
+    assert partly["missed"] == pytest.approx(4 / 22)
+
+
+def test_a_level_shift_is_counted_by_film():
+    truth = a_column(0)
+    shifted = truth.copy()
+    shifted[4:20] = truth[:16]
+    shifted[:4] = truth[:4] - (truth[4:8] - truth[:4])
+    figures = landmark_figures([SpineLandmarks(shifted, np.full((22, 2, 2), np.nan), np.ones(22))], [truth])
+    assert figures["shifted"] == 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_onnx_says_what_torch_says(tmp_path, name):
+    torch.manual_seed(1)
+    method = METHODS[name]()
+    measured = export_onnx(method.build(), tmp_path / "n.onnx", 96, 64, method.outputs, {"method": name})
+    assert measured["difference_to_torch"] <= TOLERANCE
+    weights = json.loads((tmp_path / "n.json").read_text())
+    assert (weights["height"], weights["width"], weights["method"]) == (96, 64, name)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["n.json", "n.onnx"]
+
+
+def test_the_localisers_onnx_says_what_torch_says(tmp_path):
+    torch.manual_seed(1)
+    measured = export_onnx(yolov8n(2), tmp_path / "n.onnx", 64, 64, ("boxes",), {})
+    assert measured["difference_to_torch"] <= TOLERANCE
+
+
+def test_a_network_that_differs_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("lumbar.training.onnx_export.compare", lambda *_: 1.0)
+    with pytest.raises(ValueError, match="ONNX differs from torch"):
+        export_onnx(yolov8n(1), tmp_path / "n.onnx", 64, 64, ("boxes",), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_comparing_notices_a_difference(tmp_path):
+    one, other = yolov8n(1), yolov8n(1).eval()
+    export_onnx(one, tmp_path / "n.onnx", 64, 64, ("boxes",), {})
+    with torch.no_grad():
+        other.load_state_dict(one.state_dict())
+        other.heads[0].sides[-1].bias[:4] += 0.5
+    assert compare(one, tmp_path / "n.onnx", 64, 64) < 1e-3 < compare(other, tmp_path / "n.onnx", 64, 64)
+
+
+def test_a_trained_network_is_exported_with_its_card(tmp_path, buu_folder):
+    best = run("landmarks", tmp_path / "run", a_recipe(), buu_folder, "lsld-net-levels", **TINY)
+    export("landmarks", best, tmp_path / "weights", "four simulated films")
+    weights = load_weights(tmp_path / "weights", "landmarks")
+    assert weights.card["about"] == "four simulated films" and float(weights.card["validation"]["error"]) <= 0.5
+    heatmap, centre, corner = OnnxFunction(weights.path, 1)(np.zeros((1, 3, 64, 32), np.float32))
+    assert heatmap.shape == (1, 6, 16, 8) and centre.shape == (1, 2, 16, 8) and corner.shape == (1, 8, 16, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_onnx_says_what_torch_says_on_the_papers_input_size(tmp_path, name):
+    method = METHODS[name]()
+    assert (
+        export_onnx(method.build(), tmp_path / "n.onnx", 1024, 512, method.outputs, {})["difference_to_torch"]
+        <= TOLERANCE
+    )
