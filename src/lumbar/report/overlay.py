@@ -141,7 +141,8 @@ def _write_names(pen: _Pen, points: FloatArray, reading: Reading) -> None:
         grade = grades.get(site)
         depth = np.nanmean(np.linalg.norm(points[0::4] - points[1::4], axis=1))
         x = place[0] + behind * 0.75 * depth - (0 if behind > 0 else 8 * pen.line_height)
-        pen.write(f"{site}  {said}".rstrip(), (x, place[1]), TEXT, 0.85)
+        if said.strip():
+            pen.write(f"{site}  {said}".rstrip(), (x, place[1]), TEXT, 0.85)
         if grade is not None and grade.grade > 0:
             words = f"{grade_in_words(grade)}  {grade.slip_percent:+.0f} %"
             pen.write(words, (x, place[1] + pen.line_height), DOUBT, 0.85)
