@@ -5,11 +5,12 @@ import re
 import numpy as np
 from rich.console import Console
 
-from lumbar.anatomy import Posture, Side
+from lumbar.anatomy import LANDMARK_INDEX, Corner, Posture, Side, Vertebra
+from lumbar.landmarks import SpineLandmarks
 from lumbar.reading import Reading
 from lumbar.report import draw_overlay, reading_page, reading_table, study_page, study_table
 from lumbar.study import assess_study
-from tests.spines import a_film, a_reading, a_spine, no_landmarks
+from tests.spines import a_film, a_reading, a_spine, no_landmarks, on_film
 
 SLIPPED = a_spine({"L4/L5": 30}, {"L3/L4": 12}, corner_error_mm=0.4)
 
@@ -47,6 +48,26 @@ def test_an_overlay_of_a_film_without_a_spine_says_so():
     assert draw_overlay(a_film(), nothing)[:60].max() > 200
     page = reading_page(nothing, draw_overlay(a_film(), nothing))
     assert "No lumbar spine found" in page and "<table" not in page
+
+
+def test_a_level_without_figures_gets_no_label():
+    """Without S1 nothing is measured at L5/S1: the place of its label, behind L5's lower corner, stays black."""
+    no_s1 = tuple((Vertebra.S1, c) for c in (Corner.SUPERIOR_ANTERIOR, Corner.SUPERIOR_POSTERIOR))
+    written = []
+    for absent in ((), no_s1):
+        reading = a_reading(a_spine(absent=absent))
+        x, y = on_film(a_spine()).points_px[LANDMARK_INDEX[Vertebra.L5, Corner.INFERIOR_POSTERIOR]].astype(int)
+        label = draw_overlay(a_film(), reading)[y : y + 30, x + 60 : x + 400]
+        written.append(bool(label.max() > 200))
+    assert written == [True, False]
+
+
+def test_corners_that_fall_together_are_drawn_without_a_word_of_numpy():
+    points = on_film(SLIPPED).points_px.copy()
+    points[21] = points[20]
+    points[LANDMARK_INDEX[Vertebra.L4, Corner.INFERIOR_POSTERIOR]] = points[13]
+    reading = Reading.of("f.png", a_film(), None, SpineLandmarks.exact(points), facing_source="film", weights={})
+    assert coloured(draw_overlay(a_film(), reading)).any()
 
 
 def test_the_page_needs_no_other_file_and_no_other_host():

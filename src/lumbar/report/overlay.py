@@ -110,14 +110,14 @@ def _draw_displacement(pen: _Pen, points: FloatArray, upper: Vertebra, lower: Ve
     moved = points[LANDMARK_INDEX[upper, Corner.INFERIOR_POSTERIOR]]
     sp = points[LANDMARK_INDEX[lower, Corner.SUPERIOR_POSTERIOR]]
     if lower is Vertebra.S1:
-        along = points[LANDMARK_INDEX[lower, Corner.SUPERIOR_ANTERIOR]] - sp
-        along = along / np.linalg.norm(along)
+        along: FloatArray = points[LANDMARK_INDEX[lower, Corner.SUPERIOR_ANTERIOR]] - sp
+        along = along / max(float(np.linalg.norm(along)), 1e-9)
         foot = sp + along * ((moved - sp) @ along)
         pen.line(sp, foot, DISPLACEMENT)
         pen.line(moved, foot, WALL)
         return
     wall = sp - points[LANDMARK_INDEX[lower, Corner.INFERIOR_POSTERIOR]]
-    up = wall / np.linalg.norm(wall)
+    up = wall / max(float(np.linalg.norm(wall)), 1e-9)
     foot = sp + up * ((moved - sp) @ up)
     pen.line(sp, foot + up * 0.15 * np.linalg.norm(wall), WALL)
     pen.line(moved, foot, DISPLACEMENT)
@@ -137,19 +137,13 @@ def _write_names(pen: _Pen, points: FloatArray, reading: Reading) -> None:
         if np.isnan(place).any():
             continue
         site = str(level)
-        said = "  ".join(_short(reading, site, name) for name in (DISPLACEMENT_AT[site], INTERVERTEBRAL_ANGLE.name))
+        found = (reading.measured(name, site) for name in (DISPLACEMENT_AT[site], INTERVERTEBRAL_ANGLE.name))
+        said = "  ".join(f"{m.value:+.1f} {m.unit}" for m in found if isinstance(m, Measurement))
         grade = grades.get(site)
         depth = np.nanmean(np.linalg.norm(points[0::4] - points[1::4], axis=1))
         x = place[0] + behind * 0.75 * depth - (0 if behind > 0 else 8 * pen.line_height)
-        if said.strip():
-            pen.write(f"{site}  {said}".rstrip(), (x, place[1]), TEXT, 0.85)
+        if said:
+            pen.write(f"{site}  {said}", (x, place[1]), TEXT, 0.85)
         if grade is not None and grade.grade > 0:
             words = f"{grade_in_words(grade)}  {grade.slip_percent:+.0f} %"
             pen.write(words, (x, place[1] + pen.line_height), DOUBT, 0.85)
-
-
-def _short(reading: Reading, site: str, quantity: str) -> str:
-    found = reading.measured(quantity, site)
-    if not isinstance(found, Measurement):
-        return ""
-    return f"{found.value:+.1f} {found.unit}"
