@@ -17,7 +17,7 @@ from pydicom import dcmread
 
 from lumbar.reading import Reading
 from lumbar.study import StudyAssessment
-from lumbar.synthesis.writing import write_film, write_study
+from lumbar.synthesis.writing import Order, write
 
 EXAMPLE = Path(__file__).parent.parent / "src" / "lumbar" / "examples" / "study"
 
@@ -31,8 +31,7 @@ def lumbar(*arguments: object, limit_s: float = 240) -> subprocess.CompletedProc
 @pytest.fixture(scope="module")
 def films(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("films")
-    write_film(folder, 4242, 0)
-    write_film(folder, 4242, 1)
+    list(write(folder, Order(2, 0, 4242, 768)))
     return folder
 
 
@@ -174,7 +173,7 @@ def test_wrong_usage_is_named_and_leaves_with_2(tmp_path, arguments, words):
 
 
 def test_a_study_is_assessed(tmp_path):
-    write_study(tmp_path, 3, 3)
+    list(write(tmp_path, Order(0, 4, 3, 256)))
     out = tmp_path / "out"
     done = lumbar("assess", tmp_path / "study_00003", "--out", out, "--threads", 1)
     assert done.returncode == 0, done.stderr
@@ -190,7 +189,7 @@ def test_a_study_is_assessed(tmp_path):
 
 
 def test_films_of_a_study_can_be_named(tmp_path):
-    write_study(tmp_path, 3, 3)
+    list(write(tmp_path, Order(0, 4, 3, 256)))
     home = tmp_path / "study_00003"
     films = ["--flexion", home / "flexion.dcm", "--extension", home / "extension.dcm"]
     done = lumbar("assess", *films, "--out", tmp_path / "out", "--threads", 1)
@@ -198,7 +197,7 @@ def test_films_of_a_study_can_be_named(tmp_path):
 
 
 def test_a_study_that_lacks_a_film_says_so(tmp_path):
-    write_study(tmp_path, 3, 3)
+    list(write(tmp_path, Order(0, 4, 3, 256)))
     (tmp_path / "study_00003" / "flexion.dcm").write_bytes(b"")
     done = lumbar("assess", tmp_path / "study_00003", "--out", tmp_path / "out", "--threads", 1)
     assert done.returncode == 1 and "flexion.dcm" in done.stderr and "Traceback" not in done.stderr

@@ -16,7 +16,7 @@ from lumbar.landmarks import SpineLandmarks
 from lumbar.networks.method import METHODS
 from lumbar.networks.yolov8 import yolov8n
 from lumbar.runtime import OnnxFunction, load_weights
-from lumbar.synthesis.writing import write_film
+from lumbar.synthesis.writing import Order, write
 from lumbar.training import Recipe, checkpoint, export, films_in, run
 from lumbar.training.landmark_task import landmark_figures
 from lumbar.training.onnx_export import TOLERANCE, compare, export_onnx
@@ -36,8 +36,7 @@ def step_of(path: Path) -> int:
 @pytest.fixture(scope="module")
 def buu_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("buu")
-    for index in range(4):
-        write_film(folder, 11, index)
+    list(write(folder, Order(4, 0, 11, 256)))
     return folder
 
 

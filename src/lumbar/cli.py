@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
@@ -115,24 +116,60 @@ def demo(out: OutFolder = Path("out"), threads: Threads = None) -> None:
     desk.finish()
 
 
+class FilmFormat(StrEnum):
+    """How simulated films are written."""
+
+    PNG = "png"
+    DICOM = "dicom"
+
+
 @app.command()
 def synthesise(
     out: OutFolder,
     films: Annotated[int, typer.Option(min=0, help="How many single films.")] = 0,
     studies: Annotated[int, typer.Option(min=0, help="How many flexion-neutral-extension studies.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same films.")] = 0,
+    height: Annotated[int, typer.Option(min=128, max=4096, help="Height of the films in pixels.")] = 1024,
+    format: Annotated[FilmFormat, typer.Option(help="Of single films; studies are DICOM.")] = FilmFormat.PNG,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; the films are the same with any number.")] = 1,
+    show: Annotated[
+        bool, typer.Option("--show", help="Also write sheet.png: up to 48 films with their corners.")
+    ] = False,
+    benchmark: Annotated[
+        bool, typer.Option("--benchmark", help="Write lumbar-bench-1, and say whether it is.")
+    ] = False,
 ) -> None:
-    """Write simulated films as 16-bit PNG, studies as DICOM, with their corners (BUU csv) and manifest.csv."""
-    from lumbar.synthesis.writing import manifest_writer, write_film, write_study
+    """Write simulated films as 16-bit PNG or DICOM, studies as DICOM, with their corners (BUU csv) and the truth (manifest.csv).
 
-    if films == studies == 0:
-        _usage("give --films N, --studies N, or both")
-    out.mkdir(parents=True, exist_ok=True)
-    with manifest_writer(out / "manifest.csv") as add:
-        for rows in _with_progress(range(films), "films", lambda i: write_film(out, seed, i)):
-            add(rows)
-        for rows in _with_progress(range(studies), "studies", lambda i: write_study(out, seed, i)):
-            add(rows)
+    A run that was killed goes on where it stood when the same command is given again.
+    """
+    from lumbar.synthesis import benchmark as bench
+    from lumbar.synthesis.writing import Order, contact_sheet, write
+
+    if benchmark:
+        if films or studies:
+            _usage("--benchmark writes fixed sets: leave --films and --studies out")
+        parts = {out / name: order for name, order in bench.PARTS.items()}
+    elif films == studies == 0:
+        _usage("give --films N, --studies N, or both; or --benchmark")
+    else:
+        parts = {out: Order(films, studies, seed, height, format)}
+    for folder, order in parts.items():
+        total = range(order.films + order.studies)
+        steps = write(folder, order, workers)
+        for _ in _with_progress(total, f"films in {folder}", partial(_next, steps)):
+            pass
+        next(steps, None)  # the tables
+        if show:
+            written = sorted((*folder.glob("film_*.png"), *folder.glob("film_*.dcm"), *folder.glob("study_*/*.dcm")))
+            write_whole(folder / "sheet.png", _png(contact_sheet(written[:48])))
+    if benchmark:
+        for line in bench.compared(out):
+            _results.print(line, soft_wrap=True)
+
+
+def _next(steps: Iterator[int], _: int) -> int:
+    return next(steps)
 
 
 class Stage(StrEnum):

@@ -7,10 +7,12 @@ a slip label. The rows are L1 superior, L1 inferior, … L5 inferior, S1 superio
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from lumbar.anatomy import LANDMARKS
 from lumbar.geometry import FloatArray
 from lumbar.whole_file import written_aside
 
@@ -40,10 +42,16 @@ def read_landmarks(path: Path) -> FloatArray:
     return points
 
 
-def write_landmarks(path: Path, points_px: FloatArray) -> None:
-    """Write landmarks (22, 2) of a film that faces left; the slip label is 0, for it is a reader's word."""
-    rows = [
-        f"{a[0]:.2f},{a[1]:.2f},{p[0]:.2f},{p[1]:.2f},0" for a, p in zip(points_px[::2], points_px[1::2], strict=True)
-    ]
+def write_landmarks(path: Path, points_px: FloatArray, labels: Mapping[str, int] | None = None) -> None:
+    """Write landmarks (22, 2) of a film that faces left; corners that are not on the film are nan.
+
+    labels: slip labels by vertebra, 3 forwards and 4 backwards on the vertebra below; they stand in the row of its inferior
+    endplate, and zero in all others.
+    """
+    rows = []
+    for row, (a, p) in enumerate(zip(points_px[::2], points_px[1::2], strict=True)):
+        vertebra, _ = LANDMARKS[2 * row]
+        label = (labels or {}).get(vertebra, 0) if row % 2 else 0
+        rows.append(f"{a[0]:.2f},{a[1]:.2f},{p[0]:.2f},{p[1]:.2f},{label}")
     with written_aside(path) as aside:
         aside.write_text("\n".join(rows) + "\n")

@@ -1,7 +1,4 @@
-"""Bones on the canvas: vertebrae with rims, concave endplates, waists and posterior elements; sacrum, pelvis, ribs, arms.
-
-Attenuations are line integrals in excess of the soft tissue around: about 0.4 through a vertebral body from side to side.
-"""
+"""All bones of one patient: vertebrae, sacrum, pelvis, thigh bones, ribs. Lengths below are mm of a patient whose L3 is 35 mm deep."""
 
 from __future__ import annotations
 
@@ -10,252 +7,257 @@ from dataclasses import dataclass
 import numpy as np
 
 from lumbar.geometry import FloatArray, unit
-from lumbar.synthesis.canvas import Canvas, curve, ellipse
+from lumbar.synthesis.solids import Solid, bone_tube, ellipsoid, loft, rotation, shell, tube
 from lumbar.synthesis.spine import NAMES, Spine
+from lumbar.synthesis.vertebra import BoneQuality, VertebraShape, arch, body
+
+_USUAL_SLOPE_DEG = 34.0  # at which the pelvis' points below are given
+_HIP = (36.0, -90.0, 88.0)
+
+# One iliac wing from the hip joint up to the crest: back end, front end, half thickness.
+_ILIUM = (
+    ((2.0, -84.0, 78.0), (62.0, -84.0, 92.0), 16.0),
+    ((-8.0, -62.0, 70.0), (60.0, -62.0, 98.0), 13.0),
+    ((-40.0, -40.0, 52.0), (70.0, -42.0, 108.0), 9.0),
+    ((-58.0, -22.0, 44.0), (78.0, -28.0, 118.0), 6.5),
+    ((-61.0, 0.0, 48.0), (70.0, -6.0, 126.0), 5.5),
+    ((-54.0, 20.0, 62.0), (52.0, 16.0, 132.0), 6.5),
+    ((-40.0, 36.0, 82.0), (26.0, 34.0, 134.0), 8.5),
+    ((-24.0, 45.0, 104.0), (4.0, 46.0, 130.0), 8.5),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class BoneLook:
-    """How one patient's bone shows: spongy bone, endplates, walls, posterior elements, and the tilt to the beam."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Skeleton:
+    """One patient's bones, whichever way the spine bends: shapes of the vertebrae, quality of bone, size and form of pelvis and ribs."""
 
-    spongy: float
-    endplate: float
-    wall: float
-    posterior: float
-    tilt: float
-    edge_blur_mm: float
+    quality: BoneQuality
+    shapes: dict[str, VertebraShape]
+    pelvis_scale: FloatArray
+    pelvis_shift: FloatArray
+    pelvis_tilt: float
+    sacral_bend: FloatArray
+    sacral_size: FloatArray
+    crest: float
+    alae: float
+    pelvic_cortex: float
+    ribs: dict[str, tuple[float, float, float]]
+    seed: int
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> BoneLook:
-        """From osteopenic to dense, from a true lateral to one tilted by several degrees."""
-        density = rng.uniform(0.3, 1.25)
+    def draw(cls, rng: np.random.Generator, spine: Spine) -> Skeleton:
+        """The bones of this spine's patient."""
+        kinds = {finding.kind for finding in spine.findings}
+        ribs = {}
+        lowest = "T11" if "six lumbar vertebrae" in kinds else "L1" if "four lumbar vertebrae" in kinds else "T12"
+        for name in NAMES[NAMES.index(lowest) :]:
+            order = NAMES.index(name) - NAMES.index(lowest)
+            reach = (rng.uniform(25, 75), rng.uniform(60, 110))[order] if order < 2 else rng.uniform(110, 150)
+            ribs[name] = (float(reach), rng.uniform(55, 115), rng.uniform(0.8, 1.2))
         return cls(
-            spongy=0.36 * density * rng.uniform(0.5, 1.3),
-            endplate=0.42 * density * rng.uniform(0.5, 1.6),
-            wall=0.22 * density * rng.uniform(0.4, 1.6),
-            posterior=0.34 * density * rng.uniform(0.6, 1.4),
-            tilt=abs(rng.normal(0, 0.035)),
-            edge_blur_mm=rng.uniform(0.25, 0.7),
+            quality=BoneQuality.draw(rng, "osteopenia" in kinds),
+            shapes={name: VertebraShape.draw(rng, name, spine.findings) for name in (*NAMES, "S1")},
+            pelvis_scale=rng.normal(1.0, 0.06, 3),
+            pelvis_shift=rng.normal(0, 5.0, 3) * (1, 1.6, 0),
+            pelvis_tilt=rng.normal(0, 6.0),
+            sacral_bend=rng.normal((10, 14, 18, 16, 20), 5.0),
+            sacral_size=rng.normal(1.0, 0.06, 3),
+            crest=rng.uniform(0.6, 1.5),
+            alae=rng.uniform(0.2, 0.75),
+            pelvic_cortex=rng.uniform(0.8, 2.4),
+            ribs=ribs,
+            seed=int(rng.integers(2**31)),
         )
 
+    def solids(self, spine: Spine, seen: frozenset[str] = frozenset(NAMES), arches: bool = True) -> list[Solid]:
+        """Every bone, standing as `spine` stands; of the vertebrae, with their ribs, those named in `seen` alone.
 
-def draw_skeleton(canvas: Canvas, spine: Spine, rng: np.random.Generator) -> None:
-    """All bones of one patient, far ones first."""
-    corners = spine.corners()
-    look = BoneLook.draw(rng)
-    depth = spine.segments[2].depth
-    if rng.random() < 0.85:
-        draw_ribs(canvas, corners, depth, rng)
-    draw_pelvis(canvas, corners["S1"], depth, look, rng)
-    draw_sacrum(canvas, corners["S1"], look, rng)
-    for name in NAMES:
-        draw_posterior_elements(canvas, corners[name], depth, look, rng)
-        draw_body(canvas, corners[name], look, rng)
-    if rng.random() < 0.05:
-        draw_screws(canvas, corners, rng)
+        arches: with the vertebrae's posterior elements.
+        """
+        corners, poses = spine.corners(), spine.poses()
+        transitional = any(finding.kind == "transitional L5" for finding in spine.findings)
+        made = self._sacrum(corners["S1"])
+        made += self._pelvis(spine, corners["S1"])
+        for order, name in enumerate(NAMES):
+            if name not in seen:
+                continue
+            thoracic = float(np.clip((order - 4) / 4, 0, 1))
+            lumbosacral = {0: 1.0, 1: 0.3}.get(order, 0.0)
+            shape = self.shapes[name]
+            own = body(corners[name], shape, self.quality)
+            if arches:
+                own += arch(corners[name], shape, self.quality, thoracic, lumbosacral)
+            if transitional and name == "L5":
+                own += self._wide_processes(corners[name])
+            if name in self.ribs:
+                own += self._rib_pair(corners[name], spine.depth / 35.0, *self.ribs[name])
+            made += [solid.moved(*poses[name]) for solid in own]
+        return made
 
-
-def draw_body(canvas: Canvas, corners: FloatArray, look: BoneLook, rng: np.random.Generator) -> None:
-    """A vertebral body: an elliptic drum with waists, a rim above and below, and endplates that sink in between."""
-    sa, sp, ia, ip = corners
-    depth, height = float(np.linalg.norm(ia - ip)), float(np.linalg.norm((sa + sp - ia - ip) / 2))
-    waists = rng.uniform(0.01, 0.09, 2) * depth * (1.0, 0.6)
-    sink = rng.uniform(0.0, 0.06, 2) * height + rng.uniform(0, 0.09) * height * (rng.random() < 0.3)
-    front, back = curve(ia, sa, waists[0]), curve(sp, ip, waists[1])
-    outline = np.concatenate([front, curve(sa, sp, sink[0])[1:], back[1:], curve(ip, ia, sink[1])[1:-1]])
-    centre = outline.mean(axis=0)
-    along = unit(ia - ip + sa - sp)
-    brightness = look.spongy * rng.uniform(0.8, 1.2)
-    # A drum is thin at its front and back walls and full in the middle.
-    for inner, share in ((1.0, 0.5), (0.93, 0.25), (0.8, 0.25)):
-        offset = outline - centre
-        squeezed = outline - np.outer(offset @ along, along) * (1 - inner)
-        canvas.area(squeezed, brightness * share, look.edge_blur_mm)
-    wall = look.wall * rng.uniform(0.6, 1.3)
-    canvas.line(front, wall, rng.uniform(0.7, 1.5), look.edge_blur_mm)
-    canvas.line(back, wall * rng.uniform(0.5, 1.1), rng.uniform(0.7, 1.5), look.edge_blur_mm)
-    endplate = look.endplate * rng.uniform(0.7, 1.2)
-    tilt = max(0.0, look.tilt + rng.normal(0, 0.012)) * depth
-    for (a, p), bulge in (((sa, sp), sink[0]), ((ip, ia), sink[1])):
-        thickness = rng.uniform(0.8, 1.9)
-        canvas.line(curve(a, p, bulge), endplate * rng.uniform(0.5, 1.0), thickness, look.edge_blur_mm)
-        rim = endplate * rng.uniform(0.15, 0.6)
-        if tilt > 0.4:
-            # Seen at a slant the rim is an ellipse: its near and its far half part.
-            canvas.line(curve(a, p, tilt + bulge * 0.3), rim, thickness * 0.8, look.edge_blur_mm)
-            canvas.line(curve(a, p, -tilt), rim, thickness * 0.8, look.edge_blur_mm)
-        else:
-            canvas.line(np.stack([a, p]), rim, thickness * 0.8, look.edge_blur_mm)
-    _draw_osteophytes(canvas, corners, along, depth, look, rng)
-
-
-def _draw_osteophytes(
-    canvas: Canvas, corners: FloatArray, along: FloatArray, depth: float, look: BoneLook, rng: np.random.Generator
-) -> None:
-    for corner, forward in ((0, 1.0), (2, 1.0), (1, -1.0), (3, -1.0)):
-        if rng.random() < (0.10 if forward > 0 else 0.03):
-            tip = corners[corner] + along * forward * depth * rng.uniform(0.04, 0.16) + rng.normal(0, 0.04, 2) * depth
-            base = corners[corner] - along * forward * depth * 0.08
-            up = np.array([-along[1], along[0]]) * depth * rng.uniform(0.03, 0.08)
-            canvas.area(np.array([base + up, tip, base - up]), look.spongy * rng.uniform(0.6, 1.4), look.edge_blur_mm)
-
-
-def draw_posterior_elements(
-    canvas: Canvas, corners: FloatArray, depth: float, look: BoneLook, rng: np.random.Generator
-) -> None:
-    """Pedicle, articular processes, lamina and spinous process; both sides nearly on top of each other."""
-    _, sp, ia, ip = corners
-    back = -unit(ia - ip)
-    up = unit(sp - ip)
-    height = float(np.linalg.norm(sp - ip))
-    length = rng.uniform(0.20, 0.32) * depth
-    pedicle_top, pedicle_bottom = sp - up * height * rng.uniform(0.02, 0.12), sp - up * height * rng.uniform(0.42, 0.58)
-    joint = (pedicle_top + pedicle_bottom) / 2 + back * (length + 0.10 * depth)
-    axis = float(np.degrees(np.arctan2(up[1], up[0])))
-    apart = rng.normal(0, 0.03, 2) * depth
-    for side in (-1.0, 1.0):
-        shift = side * apart
-        bone = look.posterior * rng.uniform(0.4, 0.8)
-        pedicle = (
-            np.array([pedicle_top, pedicle_top + back * length, pedicle_bottom + back * length, pedicle_bottom]) + shift
-        )
-        canvas.area(pedicle, bone, look.edge_blur_mm)
-        canvas.line(
-            curve(pedicle[0], pedicle[1], -0.03 * depth), look.wall * rng.uniform(0.3, 1.0), 1.0, look.edge_blur_mm
-        )
-        canvas.line(
-            curve(pedicle[3], pedicle[2], 0.06 * depth), look.wall * rng.uniform(0.4, 1.2), 1.0, look.edge_blur_mm
-        )
-        upper = joint + shift + up * rng.uniform(0.12, 0.30) * depth + back * rng.uniform(-0.02, 0.10) * depth
-        lower = joint + shift - up * rng.uniform(0.25, 0.50) * depth + back * rng.uniform(0.05, 0.20) * depth
-        for centre, radii in ((upper, (0.26, 0.12)), (lower, (0.32, 0.13))):
-            size = (radii[0] * depth * rng.uniform(0.8, 1.2), radii[1] * depth * rng.uniform(0.8, 1.2))
-            outline = ellipse(centre, size, axis + rng.uniform(5, 35))
-            canvas.area(outline, bone * rng.uniform(0.6, 1.2), look.edge_blur_mm)
-            canvas.line(outline, look.wall * rng.uniform(0.1, 0.7), 0.9, look.edge_blur_mm)
-    lamina = np.array([joint + up * 0.1 * depth, joint - up * rng.uniform(0.35, 0.5) * depth + back * 0.35 * depth])
-    canvas.line(lamina, look.posterior * rng.uniform(0.2, 0.6), 0.16 * depth, 0.03 * depth)
-    spinous = joint + back * rng.uniform(0.45, 0.70) * depth - up * rng.uniform(0.30, 0.55) * depth
-    canvas.area(
-        ellipse(
-            spinous, (rng.uniform(0.34, 0.48) * depth, rng.uniform(0.16, 0.28) * depth), axis - 90 + rng.uniform(-5, 25)
-        ),
-        look.posterior * rng.uniform(0.15, 0.7),
-        rng.uniform(0.6, 1.5),
-    )
-
-
-def draw_sacrum(canvas: Canvas, plate: FloatArray, look: BoneLook, rng: np.random.Generator) -> None:
-    """S1 to S5 and the coccyx: a curved wedge with faint remains of its discs and a crest behind."""
-    anterior, posterior = plate
-    depth = width = float(np.linalg.norm(anterior - posterior))
-    forward = unit(anterior - posterior)
-    angle = float(np.arctan2(forward[1], forward[0]))
-    front, back = [anterior], [posterior]
-    for k in range(7):
-        angle -= np.radians(rng.uniform(3, 15) if k < 5 else rng.uniform(10, 30))
-        e, down = np.array([np.cos(angle), np.sin(angle)]), np.array([np.sin(angle), -np.cos(angle)])
-        width *= rng.uniform(0.74, 0.86)
-        centre = (front[-1] + back[-1]) / 2 + down * depth * rng.uniform(0.66, 0.82) * (1 - 0.1 * k)
-        front.append(centre + e * width / 2)
-        back.append(centre - e * width / 2)
-    ventral, dorsal = np.array(front), np.array(back)
-    density = rng.uniform(0.6, 1.2)
-    canvas.area(np.concatenate([ventral, dorsal[::-1]]), look.spongy * density, look.edge_blur_mm * 1.5)
-    canvas.line(ventral, look.endplate * rng.uniform(0.3, 1.0), rng.uniform(0.8, 1.6), look.edge_blur_mm)
-    canvas.line(dorsal, look.endplate * rng.uniform(0.2, 0.8), rng.uniform(0.8, 1.6), look.edge_blur_mm)
-    for k in range(1, 5):
-        canvas.line(np.stack([ventral[k], dorsal[k]]), look.endplate * rng.uniform(0.05, 0.5), 1.0, look.edge_blur_mm)
-    crest = dorsal[:5] - unit(ventral[:5] - dorsal[:5]) * rng.uniform(0.25, 0.45) * depth
-    canvas.area(np.concatenate([dorsal[:5], crest[::-1]]), look.posterior * rng.uniform(0.2, 0.7), 1.2)
-    bulge = rng.uniform(-0.02, 0.05) * depth
-    thickness = rng.uniform(0.9, 1.9)
-    canvas.line(curve(anterior, posterior, bulge), look.endplate * rng.uniform(0.5, 1.2), thickness, look.edge_blur_mm)
-    if look.tilt > 0.02:
-        canvas.line(curve(anterior, posterior, -look.tilt * depth), look.endplate * 0.3, thickness, look.edge_blur_mm)
-
-
-def draw_pelvis(canvas: Canvas, plate: FloatArray, depth: float, look: BoneLook, rng: np.random.Generator) -> None:
-    """Two iliac wings, hip joints and thigh bones; the far side a little larger than the near one."""
-    anterior = plate[0]
-    middle = plate.mean(axis=0)
-    hips = middle + np.array([rng.uniform(-0.1, 1.3), -rng.uniform(2.2, 3.3)]) * depth
-    crest_height, wing = rng.uniform(0.3, 1.4), rng.uniform(1.5, 2.3)
-    for side in (-1.0, 1.0):
-        shift = side * rng.normal(0, 0.10, 2) * depth
-        size = 1 + side * rng.uniform(0.0, 0.06)
-        bone = look.spongy * rng.uniform(0.3, 0.9)
-        t = np.linspace(np.radians(-8), np.radians(188), 26)
-        crest = (
-            middle
-            + shift
-            + size * depth * np.stack([0.25 + wing * np.cos(t), -0.25 + (0.25 + crest_height) * np.sin(t)], axis=1)
-        )
-        neck = hips + shift + np.array([[-0.75, 0.2], [0.75, 0.4]]) * depth
-        canvas.area(np.concatenate([crest, neck]), bone, rng.uniform(0.6, 1.5))
-        canvas.line(crest, look.wall * rng.uniform(0.4, 1.6), rng.uniform(1.2, 2.6), look.edge_blur_mm * 1.5)
-        notch = curve(
-            middle + shift + np.array([-0.9, -1.0]) * depth, hips + shift + np.array([-0.7, 0.0]) * depth, 0.4 * depth
-        )
-        canvas.line(notch, look.wall * rng.uniform(0.2, 1.0), 1.2, look.edge_blur_mm)
-        brim = curve(anterior + shift, hips + shift + np.array([0.8, 0.3]) * depth, rng.uniform(-0.3, 0.1) * depth)
-        canvas.line(brim, look.wall * rng.uniform(0.2, 1.2), rng.uniform(1.0, 2.5), look.edge_blur_mm * 1.5)
-        head = hips + shift
-        radius = rng.uniform(0.60, 0.72) * depth * size
-        canvas.area(ellipse(head, (radius, radius), 0), look.spongy * rng.uniform(0.4, 1.0), 0.8)
-        canvas.line(ellipse(head, (radius, radius), 0), look.wall * rng.uniform(0.3, 1.4), 1.0, look.edge_blur_mm)
-        canvas.line(
-            ellipse(head, (radius * 1.15,) * 2, 0)[:17], look.wall * rng.uniform(0.3, 1.4), 1.4, look.edge_blur_mm
-        )
-        thigh = np.stack(
-            [head + np.array([0.0, -0.6 * depth]), head + np.array([rng.uniform(-0.5, 2.5), -5.0]) * depth]
-        )
-        canvas.line(thigh, look.spongy * rng.uniform(0.6, 1.4), 0.8 * depth, 1.0)
-        ischium = curve(head + np.array([-0.5, -0.4]) * depth, head + np.array([-0.7, -2.0]) * depth, 0.2 * depth)
-        canvas.line(ischium, look.spongy * rng.uniform(0.4, 1.0), 0.5 * depth, 1.5)
-
-
-def draw_ribs(canvas: Canvas, corners: dict[str, FloatArray], depth: float, rng: np.random.Generator) -> None:
-    """Ribs from T8 to T12, in pairs, from behind downwards and forwards; the twelfth is short or missing."""
-    strength, steep = rng.uniform(0.05, 0.22), rng.uniform(20, 60)
-    for name in ("T8", "T9", "T10", "T11", "T12"):
-        if name == "T12" and rng.random() < 0.2:
-            continue
-        reach = {"T12": rng.uniform(0.7, 2.6), "T11": rng.uniform(2.0, 4.0)}.get(name, rng.uniform(3.5, 6.0)) * depth
-        head = corners[name][1]
-        for _ in range(2):
-            start = head + np.array([-rng.uniform(0.1, 0.5), rng.uniform(-0.25, 0.1)]) * depth
-            angle = np.radians(steep + rng.normal(0, 6))
-            turn = start + np.array([-rng.uniform(0.3, 0.9), -rng.uniform(0.3, 0.8)]) * depth
-            end = turn + reach * np.array([np.cos(angle), -np.sin(angle)])
-            path = np.concatenate(
-                [curve(start, turn, -0.1 * depth), curve(turn, end, rng.uniform(-0.4, 0.1) * depth, 15)]
+    def _sacrum(self, plate: FloatArray) -> list[Solid]:
+        """S1 to S5 and the coccyx: fused bodies that curve back, side masses, a crest and the facets of S1."""
+        quality = self.quality
+        depth = float(np.linalg.norm(plate[0] - plate[1]))
+        shape = self.shapes["S1"]
+        anterior, posterior = plate
+        made: list[Solid] = []
+        angle = 0.0
+        forward = unit(anterior - posterior)
+        masses: list[tuple[FloatArray, float]] = []
+        for k, (height, narrower) in enumerate(((0.80, 0.70), (0.66, 0.78), (0.54, 0.80), (0.46, 0.80), (0.40, 0.75))):
+            angle += np.radians(self.sacral_bend[k] * (0.4 if k == 0 else 1.0))
+            along = rotation(about_z_deg=float(np.degrees(angle)))[:2, :2] @ forward
+            down = np.array([along[1], -along[0]])
+            width = float(np.linalg.norm(anterior - posterior))
+            tall = height * depth * self.sacral_size[0]
+            lower_posterior = posterior + down * tall + along * 0.06 * width
+            lower_anterior = lower_posterior + along * width * narrower
+            quad = np.array([anterior, posterior, lower_anterior, lower_posterior])
+            made += body(quad, shape, quality)
+            crest_at = (posterior + lower_posterior) / 2 - along * (0.42 - 0.04 * k) * depth
+            turn = rotation(about_z_deg=float(np.degrees(np.arctan2(along[1], along[0]))))
+            size = np.array([0.16 * self.crest, 0.34, 0.10]) * depth
+            made += _bone_ball((*crest_at, 0.0), size, turn, quality)
+            back = (posterior + lower_posterior) / 2 - along * 0.24 * depth
+            made += _bone_ball((*back, 0.0), np.array([0.08, 0.42, 0.5 - 0.06 * k]) * depth, turn, quality)
+            if k < 4:
+                masses.append((quad.mean(axis=0) - along * (0.16 + 0.05 * k) * depth, 1 - 0.22 * k))
+            for side in (-1.0, 1.0):
+                if k == 0:
+                    facet = posterior - along * 0.40 * depth
+                    path = [
+                        (*(facet + down * 0.35 * depth), side * 0.5 * depth),
+                        (*(facet - down * 0.20 * depth), side * 0.55 * depth),
+                    ]
+                    made += bone_tube(
+                        path, (0.14 * depth, 0.14 * depth), quality.arch_mm, quality.cortical, quality.spongy
+                    )
+            gap = down * 0.03 * depth
+            anterior, posterior = lower_anterior + gap, lower_posterior + gap
+        for side in (-1.0, 1.0):
+            path = [(*at, side * (0.55 + 0.5 * share) * depth) for at, share in masses]
+            sizes = [(0.40 * share * depth, 0.62 * share * depth * self.sacral_size[1]) for _, share in masses]
+            made += bone_tube(
+                path, sizes, 0.8 * quality.arch_mm, self.alae * quality.cortical, self.alae * quality.spongy, around=20
             )
-            width = rng.uniform(0.2, 0.34) * depth
-            canvas.line(path, strength, width, 1.0)
-            side = np.array([0.35, 0.5]) * width
-            for edge in (side, -side):
-                canvas.line(path + edge, strength * rng.uniform(0.3, 1.0), 0.9, 0.5)
+        for k in range(3):
+            at = (anterior + posterior) / 2 + down * (0.2 + 0.3 * k) * depth + along * 0.08 * k * k * depth
+            made += _bone_ball((*at, 0.0), np.array([0.10, 0.16, 0.2]) * depth, None, quality)
+        return made
+
+    def _pelvis(self, spine: Spine, plate: FloatArray) -> list[Solid]:
+        """Both hip bones and the upper thigh bones, turned with the sacrum."""
+        quality = self.quality
+        scale = spine.depth / 35.0 * self.pelvis_scale
+        turn = rotation(about_z_deg=_USUAL_SLOPE_DEG - spine.sacral_slope + self.pelvis_tilt)
+        shift = np.array([*plate[1], 0.0]) + self.pelvis_shift
+        cortex = self.pelvic_cortex * quality.arch_mm
+        made: list[Solid] = []
+        for side in (1.0, -1.0):
+
+            def there(points: object, side: float = side) -> FloatArray:
+                return np.asarray(points, dtype=np.float64) * scale * (1, 1, side) @ turn.T + shift
+
+            wing = [_wing(inset) for inset in (0.0, cortex)]
+            made += shell(loft(there(wing[0]), 1.0), loft(there(wing[1]), 1.0), quality.cortical, quality.spongy)
+            tubes: tuple[tuple[list[tuple[float, float, float]], tuple[float, float]], ...] = (
+                ([(22, -96, 80), (2, -138, 66), (-4, -168, 58), (14, -180, 46)], (14, 10)),
+                ([(46, -86, 76), (72, -108, 42), (82, -126, 10)], (8, 8)),
+                ([(14, -180, 46), (52, -154, 24), (78, -134, 8)], (7, 5)),
+                ([_HIP, (30, -100, 118), (26, -112, 134)], (13, 13)),
+                ([(26, -100, 134), (22, -170, 132), (16, -300, 122)], (15, 15)),
+            )  # fmt: skip
+            for path, size in tubes:
+                thick = 5.0 if path[-1][1] < -200 else cortex
+                made += bone_tube(there(path), size, thick, quality.cortical * 0.8, quality.spongy * 0.8)
+            rim = np.radians(np.linspace(-20, 200, 14))
+            cup = np.stack([_HIP[0] + 26 * np.cos(rim), _HIP[1] + 26 * np.sin(rim), np.full(14, 78.0)], axis=1)
+            made += bone_tube(there(cup), (3.0, 7.0), 1.0, quality.cortical, quality.spongy)
+            centre, radius = there(_HIP), 23.5 * float(np.mean(scale))
+            made += shell(
+                ellipsoid(centre, (radius,) * 3, 1.0, rings=14, around=28),
+                ellipsoid(centre, (radius - 1.2,) * 3, 1.0, rings=14, around=28),
+                quality.cortical,
+                quality.spongy * 1.1,
+            )
+        return made
+
+    def _rib_pair(self, corners: FloatArray, scale: float, reach_deg: float, drop: float, size: float) -> list[Solid]:
+        """Two ribs from beside the vertebra backwards, around the side and down to the front; `reach_deg` around the chest."""
+        quality = self.quality
+        start = corners[1] + (corners[0] - corners[1]) * 0.05
+        angle = np.radians(np.linspace(10, max(22, reach_deg), 16))
+        half_depth, half_width = 105 * scale * size, 132 * scale * size
+        x = (
+            start[0]
+            + half_depth * (np.cos(angle[0]) - np.cos(angle))
+            - 34 * scale * np.sin(np.minimum(2 * angle, np.pi))
+        )
+        y = start[1] - 4 - drop * scale * ((angle - angle[0]) / np.pi) ** 1.1
+        z = half_width * np.sin(angle)
+        radii = (6.5 * scale, 3.2 * scale)
+        made: list[Solid] = []
+        for side in (1.0, -1.0):
+            path = np.stack([x, y, side * z], axis=1)
+            made += bone_tube(
+                path, radii, 0.8, 0.8 * quality.cortical, 0.6 * quality.spongy, (1.0, 0.2, side * 0.5), 10
+            )
+        return made
+
+    def _wide_processes(self, corners: FloatArray) -> list[Solid]:
+        """Transverse processes of a transitional vertebra, broad as side masses of the sacrum."""
+        depth = float(np.linalg.norm(corners[2] - corners[3]))
+        at = corners.mean(axis=0) + (corners[3] - corners[2]) * 0.45
+        sizes = np.array([0.3, 0.36, 0.75]) * depth
+        return [
+            solid for side in (-1.0, 1.0) for solid in _bone_ball((*at, side * 1.2 * depth), sizes, None, self.quality)
+        ]
 
 
-def draw_arm(canvas: Canvas, corners: dict[str, FloatArray], depth: float, rng: np.random.Generator) -> None:
-    """An upper arm or forearm that was not lifted out of the way, across the upper front of the film."""
-    start = corners["T12"][0] + np.array([rng.uniform(0.5, 4.0), rng.uniform(-3.0, 3.0)]) * depth
-    end = start + np.array([rng.uniform(3, 8), rng.uniform(-5, 3)]) * depth
-    canvas.line(np.stack([start, end]), rng.uniform(0.3, 1.0), rng.uniform(1.6, 2.6) * depth, 2.0)
-    canvas.line(np.stack([start, end]), rng.uniform(0.2, 0.6), rng.uniform(0.4, 0.7) * depth, 0.8)
+def _bone_ball(
+    centre: tuple[float, ...], radii: FloatArray, turn: FloatArray | None, quality: BoneQuality
+) -> list[Solid]:
+    cortex = np.minimum(quality.arch_mm * 0.7, 0.5 * radii)
+    outer = ellipsoid(centre, radii, 1.0, turn)
+    return shell(outer, ellipsoid(centre, radii - cortex, 1.0, turn), 0.8 * quality.cortical, quality.spongy)
 
 
-def draw_screws(canvas: Canvas, corners: dict[str, FloatArray], rng: np.random.Generator) -> None:
-    """Pedicle screws in two or three neighbouring vertebrae, and the rod that joins them."""
-    first = int(rng.integers(0, 4))
-    heads = []
-    for name in NAMES[first : first + int(rng.integers(2, 4))]:
-        _, sp, ia, ip = corners[name]
-        forward, up = unit(ia - ip), unit(sp - ip)
-        depth, height = float(np.linalg.norm(ia - ip)), float(np.linalg.norm(sp - ip))
-        entry = sp - up * height * 0.3 - forward * depth * rng.uniform(0.4, 0.6)
-        canvas.line(np.stack([entry, entry + forward * depth * rng.uniform(1.0, 1.3)]), rng.uniform(1, 2.5), 5.5, 0.3)
-        canvas.area(ellipse(entry, (6.0, 8.0), rng.uniform(0, 30)), rng.uniform(1, 3), 0.3)
-        heads.append(entry)
-    canvas.line(np.array(heads), rng.uniform(1, 3), 5.5, 0.3)
+def _wing(inset: float) -> FloatArray:
+    """Rings (K, n, 3) of one iliac wing, `inset` mm inside its surface."""
+    angle = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+    backs, fronts = (np.array([ring[k] for ring in _ILIUM]) for k in (0, 1))
+    thick = np.maximum(np.array([ring[2] for ring in _ILIUM]) - inset, 0.4)
+    count = 3 * len(_ILIUM)
+    back, front = _smooth(backs, count), _smooth(fronts, count)
+    half = _smooth(thick[:, None], count)[:, 0]
+    shrink = 1 - 2 * inset / np.linalg.norm(front - back, axis=1, keepdims=True)
+    middle, reach = (back + front) / 2, (front - back) / 2 * shrink
+    # The wing is hollow towards the belly: it bows outwards between its ends.
+    bow = 9 * np.sin(angle)[None, :, None] ** 2 * np.array([0.0, 0.0, 1.0])
+    side = np.array([-0.45, 0.1, 0.9])
+    rings = (
+        middle[:, None]
+        + reach[:, None] * np.cos(angle)[None, :, None]
+        + half[:, None, None] * (np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.45)[None, :, None] * side
+    )
+    return np.asarray(rings + bow)
+
+
+def _smooth(knots: FloatArray, count: int) -> FloatArray:
+    """`count` points along a Catmull-Rom curve through knots (K, d)."""
+    at = np.linspace(0, len(knots) - 1, count)
+    k = np.minimum(at.astype(int), len(knots) - 2)
+    t = (at - k)[:, None]
+    padded = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
+    a, b, c, d = (padded[k + i] for i in range(4))
+    return np.asarray(b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a))))
+
+
+def arm(spine: Spine, rng: np.random.Generator) -> tuple[list[Solid], list[Solid]]:
+    """An upper arm that was not lifted out of the way, across the upper front of the film: its bone and its flesh."""
+    chest = np.array([*spine.corners()["T12"][0], 0.0])
+    start = chest + (rng.uniform(30, 140), rng.uniform(-60, 120), rng.choice([-1, 1]) * rng.uniform(100, 170))
+    end = start + (rng.uniform(100, 260), rng.uniform(-150, 130), rng.uniform(-40, 40))
+    path = start + (end - start) * np.linspace(0, 1, 6)[:, None]
+    thick = rng.uniform(30, 46)
+    return bone_tube(path, (12.0, 12.0), 4.0, 0.8, 0.1), [tube(path, (thick, thick), 1.0, around=24)]

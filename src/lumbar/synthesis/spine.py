@@ -1,7 +1,8 @@
-"""A random but possible spine in the sagittal plane: T8 to S5, in mm, anterior +x and up +y, S1's posterior corner at 0.
+"""A random but possible spine, in mm: T1 to S1 in the sagittal plane, bent sideways by a coronal curve, as it stands and as it moves.
 
-Means and deviations of the lumbar levels are those of 45 annotated lateral films of BUU-LSPINE (Klinwichit et al., Appl.
-Sci. 2023, 13, 8646); the thoracic ones and everything below S1 continue them by eye.
+x anterior +, y up +, z to the patient's right +; S1's upper posterior corner is the origin. Means and deviations of the lumbar
+levels are those of 45 annotated lateral films of BUU-LSPINE (Klinwichit et al., Appl. Sci. 2023, 13, 8646); the thoracic ones
+continue them by eye.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import numpy as np
 
 from lumbar.anatomy import LANDMARKS, Corner, Posture
 from lumbar.geometry import FloatArray
+from lumbar.synthesis.findings import Finding, draw_findings
+from lumbar.synthesis.solids import rotation
 
-NAMES = ("L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9", "T8")
-"""From the sacrum upwards."""
+NAMES = ("L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9", "T8", "T7", "T6", "T5", "T4", "T3", "T2", "T1")
+"""From the sacrum upwards: the lowest free disc is called L5/S1, however many lumbar vertebrae there are."""
 
 #        depth, anterior and posterior height (of the L3 depth); angle (deg), slip (of the lower endplate), height of the disc below
 _MEANS = {
@@ -28,9 +31,19 @@ _MEANS = {
     "T10": (0.83, 0.59, 0.64, 0.0, -0.010, 0.13),
     "T9": (0.80, 0.57, 0.61, -1.0, -0.010, 0.12),
     "T8": (0.77, 0.55, 0.59, -1.5, -0.010, 0.12),
+    "T7": (0.74, 0.53, 0.57, -1.5, -0.010, 0.11),
+    "T6": (0.71, 0.51, 0.55, -1.5, -0.010, 0.11),
+    "T5": (0.68, 0.50, 0.53, -1.5, -0.010, 0.10),
+    "T4": (0.64, 0.48, 0.51, -1.5, -0.010, 0.10),
+    "T3": (0.60, 0.46, 0.49, -1.0, -0.010, 0.10),
+    "T2": (0.57, 0.46, 0.48, -0.5, -0.010, 0.10),
+    "T1": (0.54, 0.45, 0.46, 0.0, -0.010, 0.10),
 }
 _ANGLE_SD = {"L5": 5.9, "L4": 6.0, "L3": 3.4, "L2": 3.9, "L1": 4.2}
 _SLIP_SD = {"L5": 0.055, "L4": 0.055, "L3": 0.050, "L2": 0.045, "L1": 0.042}
+
+_LORDOSIS_DEG, _LORDOSIS_SD, _SLOPE_DEG, _SLOPE_SD = 48.7, 13.7, 37.5, 9.5
+_TOGETHER, _APART = 0.80, 0.60  # correlation of sacral slope with lordosis in the same films, and what is left
 
 # Range of motion between flexion and extension of each disc: mean and sd of rotation (deg) and of translation as a share
 # of the depth (BMC Musculoskelet Disord 2006;7:45); L1/2 is taken like L2/3.
@@ -57,15 +70,41 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class CoronalCurve:
+    """A scoliosis: the spine leaves the sagittal plane by up to `offset_mm` at `apex_mm` above S1, and turns about its axis there."""
+
+    offset_mm: float
+    apex_mm: float
+    extent_mm: float
+    turn_deg: float
+
+    def at(self, height_mm: float) -> tuple[float, float, float]:
+        """Offset (mm, right +), coronal tilt and axial turn (deg) of a vertebra so far above S1; nothing at S1 itself."""
+        rise = min(1.0, max(0.0, height_mm / 40.0))
+        bump = np.exp(-0.5 * ((height_mm - self.apex_mm) / self.extent_mm) ** 2)
+        slope = -self.offset_mm * bump * (height_mm - self.apex_mm) / self.extent_mm**2
+        foot = np.exp(-0.5 * (self.apex_mm / self.extent_mm) ** 2)
+        offset = self.offset_mm * (bump - foot) * rise
+        return float(offset), float(np.degrees(np.arctan(slope)) * rise), float(self.turn_deg * bump * rise)
+
+
+@dataclass(frozen=True, slots=True)
 class Spine:
-    """Parameters of one spine: sacral slope in degrees, depth of the S1 endplate in mm, segments from L5 upwards."""
+    """One spine: sacral slope (deg), depth of the S1 endplate (mm), segments from L5 upwards, coronal curve, what is wrong with it."""
 
     sacral_slope: float
     sacral_depth: float
     segments: tuple[Segment, ...]
+    curve: CoronalCurve = CoronalCurve(0.0, 100.0, 60.0, 0.0)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def depth(self) -> float:
+        """Depth of L3 in mm: the measure of everything else."""
+        return self.segments[2].depth
 
     def corners(self) -> dict[str, FloatArray]:
-        """For S1 (2, 2) and each vertebra (4, 2): the corners in the order of `anatomy.Corner`."""
+        """In the sagittal plane, for S1 (2, 2) and each vertebra (4, 2): the corners in the order of `anatomy.Corner`."""
         slope = np.radians(self.sacral_slope)
         forward = np.array([np.cos(slope), -np.sin(slope)])
         posterior, anterior = np.zeros(2), forward * self.sacral_depth
@@ -85,56 +124,95 @@ class Spine:
             found[name] = np.array([anterior, posterior, inferior_anterior, inferior_posterior])
         return found
 
-    def landmarks(self) -> FloatArray:
-        """The 22 landmarks (22, 2) in mm."""
+    @property
+    def lordosis(self) -> float:
+        """Angle between the upper endplates of L1 and S1 in degrees, opening backwards +."""
+        corners = self.corners()
+        (ax, ay), (bx, by) = (corners[name][0] - corners[name][1] for name in ("S1", "L1"))
+        return float(np.degrees(np.arctan2(ax * by - ay * bx, ax * bx + ay * by)))
+
+    def poses(self) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """For S1 and each vertebra: how the coronal curve turns (3, 3) and shifts (3,) what is given about the sagittal plane."""
+        found: dict[str, tuple[FloatArray, FloatArray]] = {"S1": (np.eye(3), np.zeros(3))}
+        for name, corners in self.corners().items():
+            if name != "S1":
+                centre = np.array([*corners.mean(axis=0), 0.0])
+                offset, tilt, turn = self.curve.at(float(centre[1]))
+                about = rotation(tilt, turn)
+                found[name] = (about, centre + (0.0, 0.0, offset) - about @ centre)
+        return found
+
+    def flat_landmarks(self) -> FloatArray:
+        """The 22 corners (22, 2) in the sagittal plane, before the coronal curve."""
         corners, order = self.corners(), list(Corner)
         return np.array([corners[vertebra][order.index(corner)] for vertebra, corner in LANDMARKS])
 
+    def landmarks(self) -> FloatArray:
+        """The 22 landmarks (22, 3) in mm: rim corners in each vertebra's own median plane."""
+        poses = self.poses()
+        points = []
+        for (vertebra, _), flat in zip(LANDMARKS, self.flat_landmarks(), strict=True):
+            turn, shift = poses[vertebra]
+            points.append(turn @ (*flat, 0.0) + shift)
+        return np.array(points)
 
-def draw_spine(rng: np.random.Generator) -> Spine:
-    """A spine as people have them: one in three with a slip, one in twelve with a fracture, discs from young to worn."""
+
+def draw_spine(rng: np.random.Generator, healthy: bool = False) -> Spine:
+    """A spine as people have them who come to be filmed: discs from young to worn, one in three with a slip, and the rest."""
     unit = rng.normal(35.0, 2.8)
     all_depths, all_heights, wear = rng.normal(0, 0.03), rng.normal(0, 0.05), rng.uniform(0.5, 1.15)
-    lordosis = rng.normal(0, 1.0)
-    slipped = rng.choice(["none", "L3", "L4", "L5"], p=[0.62, 0.06, 0.18, 0.14])
-    fractured = rng.choice(["none", "T12", "L1", "L2", "L3"], p=[0.92, 0.02, 0.03, 0.02, 0.01])
+    findings = () if healthy else draw_findings(rng)
     segments = []
     for name in NAMES:
         depth, anterior, posterior, angle, slip, height = _MEANS[name]
         worn = wear * (1 + rng.normal(0, 0.2))
         slip += rng.normal(0, _SLIP_SD.get(name, 0.025))
-        if name == slipped:
-            slip += rng.choice([-1.0, 1.0], p=[0.12, 0.88]) * rng.uniform(0.06, 0.2 if rng.random() < 0.5 else 0.65)
-            worn *= rng.uniform(0.35, 0.95)
         anterior += all_heights + rng.normal(0, 0.05)
-        if name == fractured:
-            anterior *= rng.uniform(0.5, 0.8)
+        posterior += all_heights + rng.normal(0, 0.04)
+        for finding in findings:
+            if finding.at == name:
+                slip += finding.slip
+                anterior *= finding.anterior_height
+                posterior *= finding.posterior_height
+                worn *= finding.disc_height
         segments.append(
             Segment(
                 depth=unit * (depth + all_depths + rng.normal(0, 0.03)),
                 anterior_height=unit * anterior,
-                posterior_height=unit * (posterior + all_heights + rng.normal(0, 0.04)),
+                posterior_height=unit * posterior,
                 lean=unit * rng.normal(0, 0.025),
-                disc_angle=angle + _ANGLE_SD.get(name, 3.0) * (0.5 * lordosis + 0.87 * rng.normal()),
+                disc_angle=angle + _ANGLE_SD.get(name, 3.0) * rng.normal(),
                 slip=slip,
                 disc_height=max(2.0, unit * height * worn),
             )
         )
-    slope = float(np.clip(37.5 + 9.5 * (0.7 * lordosis + 0.71 * rng.normal()), 8, 68))
-    return Spine(slope, unit * rng.normal(0.95, 0.06), tuple(segments))
+    # Sacral slope goes with lordosis, as those who stand upright must have it.
+    upright = Spine(0.0, unit, tuple(segments))
+    slope = _SLOPE_DEG + _SLOPE_SD * (
+        _TOGETHER * (upright.lordosis - _LORDOSIS_DEG) / _LORDOSIS_SD + _APART * rng.normal()
+    )
+    slope = float(np.clip(slope, 8, 68))
+    curve = CoronalCurve(0.0, 100.0, 60.0, 0.0)
+    if any(finding.kind == "scoliosis" for finding in findings):
+        offset = rng.choice([-1.0, 1.0]) * rng.uniform(5, 28)
+        curve = CoronalCurve(offset, rng.uniform(50, 180), rng.uniform(45, 80), offset * rng.uniform(0.2, 0.8))
+    return Spine(slope, unit * rng.normal(0.95, 0.06), tuple(segments), curve, findings)
 
 
 def draw_bend(rng: np.random.Generator, spine: Spine, unstable_share: float = 0.3) -> dict[Posture, Spine]:
     """The same bones in flexion, neutral and extension: each disc turns and slides by its own share of a drawn motion.
 
-    A motion is unstable with the chance `unstable_share` a level; the truth is what the corners then measure.
+    Slide goes with turn as in healthy discs; with the chance `unstable_share` / 2 a level slides further. Whether that makes it
+    unstable is for the corners to say, by the criteria of the day.
     """
     flexed, extended = [], []
     effort = rng.uniform(0.5, 1.1)
     for name, segment in zip(NAMES, spine.segments, strict=True):
-        rotation, rotation_sd, slide, slide_sd = _MOTION.get(name, (3.0, 2.0, 0.0, 0.01))
-        turn = max(0.0, rng.normal(rotation, rotation_sd)) * effort
-        shift = max(0.0, rng.normal(slide, slide_sd)) * effort * 0.6
+        rotation_mean, rotation_sd, slide, slide_sd = _MOTION.get(name, (1.5, 1.0, 0.0, 0.01))
+        turn = max(0.0, rng.normal(rotation_mean, rotation_sd)) * effort
+        # A disc that turns further slides further.
+        coupled = slide * (0.4 + 0.6 * turn / (rotation_mean * effort))
+        shift = max(0.0, rng.normal(coupled, 0.8 * slide_sd)) * effort * 0.6
         if name in _MOTION and rng.random() < unstable_share * 0.5:
             shift += rng.uniform(0.05, 0.14)
         share = rng.uniform(0.45, 0.75)
@@ -145,10 +223,9 @@ def draw_bend(rng: np.random.Generator, spine: Spine, unstable_share: float = 0.
             )
         )
     tilt = rng.normal(0, 8, size=2)
+    slopes = np.clip(spine.sacral_slope + tilt, 0, 75)
     return {
-        Posture.FLEXION: Spine(float(np.clip(spine.sacral_slope + tilt[0], 0, 75)), spine.sacral_depth, tuple(flexed)),
+        Posture.FLEXION: replace(spine, sacral_slope=float(slopes[0]), segments=tuple(flexed)),
         Posture.NEUTRAL: spine,
-        Posture.EXTENSION: Spine(
-            float(np.clip(spine.sacral_slope + tilt[1], 0, 75)), spine.sacral_depth, tuple(extended)
-        ),
+        Posture.EXTENSION: replace(spine, sacral_slope=float(slopes[1]), segments=tuple(extended)),
     }

@@ -1,0 +1,156 @@
+"""The beam: a point source, a flat detector, and exact path lengths through solids.
+
+Path lengths are exact for the polyhedra that are given: a ray's length inside a closed surface is the sum of the distances at
+which it leaves minus those at which it enters. Rays run through pixel centres; each triangle is walked row by row in half-open
+spans, so that an edge belongs to one of its two triangles and to one only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lumbar.geometry import FloatArray
+from lumbar.synthesis.engine import Array, Engine
+from lumbar.synthesis.solids import Solid, cross, merged
+
+
+@dataclass(frozen=True, slots=True)
+class Beam:
+    """A patient between source and detector, seen from the source: the film's anterior lies on its left.
+
+    source_to_detector_mm, source_to_patient_mm: SID, and SOD to the patient's origin (S1's upper posterior corner).
+    pixel_mm: of the film, in the plane through the patient's origin; the detector's pixel is larger by the magnification.
+    turn (3, 3): how the patient stands to the beam; the identity looks along +z, at the patient's left side.
+    origin_px (x, y): where the patient's origin falls. central_px: where the central ray meets the film.
+    """
+
+    source_to_detector_mm: float
+    source_to_patient_mm: float
+    pixel_mm: float
+    turn: FloatArray
+    origin_px: tuple[float, float]
+    central_px: tuple[float, float]
+
+    @property
+    def magnification(self) -> float:
+        """Of the plane through the patient's origin, on the detector."""
+        return self.source_to_detector_mm / self.source_to_patient_mm
+
+    def seen(self, points_mm: FloatArray) -> FloatArray:
+        """Patient (N, 3) -> source frame (N, 3) in mm: x to the film's right, y down, z along the central ray."""
+        off = (np.array(self.origin_px) - self.central_px) * self.pixel_mm
+        return np.asarray(points_mm @ self.turn.T * (-1.0, -1.0, 1.0) + (*off, self.source_to_patient_mm))
+
+    def project(self, points_mm: FloatArray) -> FloatArray:
+        """Patient (..., 3) mm -> film (..., 2) px.
+
+        >>> beam = Beam(1100, 900, 0.3, np.eye(3), (200.0, 300.0), (256.0, 256.0))
+        >>> beam.project(np.array([[0, 0, 0], [30, 0, 0], [0, 30, 0]])).round(6).tolist()
+        [[200.0, 300.0], [100.0, 300.0], [200.0, 200.0]]
+        """
+        points = np.asarray(points_mm, dtype=np.float64)
+        seen = self.seen(points.reshape(-1, 3))
+        scale = self.source_to_patient_mm / self.pixel_mm
+        return (seen[:, :2] / seen[:, 2:] * scale + self.central_px).reshape(*points.shape[:-1], 2)
+
+    def from_afar(self) -> Beam:
+        """The same film in rays that are all but parallel, square to the median plane: no contour is double."""
+        in_plane = self.turn.copy()
+        in_plane[2], in_plane[:, 2] = (0.0, 0.0, 1.0), (0.0, 0.0, 1.0)
+        axis = in_plane[:2, 0] / np.linalg.norm(in_plane[:2, 0])
+        in_plane[:2, :2] = [[axis[0], -axis[1]], [axis[1], axis[0]]]
+        return replace(self, source_to_patient_mm=1e5, source_to_detector_mm=1e5 + 200.0, turn=in_plane)
+
+    def smaller(self, factor: int) -> Beam:
+        """The same beam on a film of `factor` times fewer pixels each way."""
+
+        def there(at: tuple[float, float]) -> tuple[float, float]:
+            return (at[0] + 0.5) / factor - 0.5, (at[1] + 0.5) / factor - 0.5
+
+        return Beam(
+            self.source_to_detector_mm,
+            self.source_to_patient_mm,
+            self.pixel_mm * factor,
+            self.turn,
+            there(self.origin_px),
+            there(self.central_px),
+        )
+
+
+def path_lengths(solids: Iterable[Solid], beam: Beam, height: int, width: int, engine: Engine) -> Array:
+    """(height, width) float32: for each pixel the sum over solids of density times path length, in mm.
+
+    Solids must lie in front of the source. Time goes with the pixels that their surfaces cover.
+    """
+    xp = engine.xp
+    scale = beam.source_to_patient_mm / beam.pixel_mm
+    walked = _triangles_on_film(solids, beam, scale, height, width)
+    if not len(walked):
+        return engine.array(np.zeros((height, width), np.float32))
+    x0, y0, x1, y1, x2, y2, nx, ny, nz, offset, nearest, farthest, weight = (
+        engine.array(column) for column in walked.T
+    )
+
+    # Rows of each triangle, then pixels of each row. The same edge gives the same numbers in both of its triangles.
+    first = xp.clip(xp.ceil(y0), 0, height)
+    rows = engine.whole(xp.clip(xp.ceil(y2), 0, height) - first)
+    owner = engine.owners(rows)
+    row = first[owner] + engine.running(rows)
+    long = x0[owner] + (row - y0[owner]) * ((x2 - x0) / (y2 - y0))[owner]
+    short = xp.where(
+        row < y1[owner],
+        x0[owner] + (row - y0[owner]) * ((x1 - x0) / xp.where(y1 > y0, y1 - y0, 1.0 + 0 * y0))[owner],
+        x1[owner] + (row - y1[owner]) * ((x2 - x1) / xp.where(y2 > y1, y2 - y1, 1.0 + 0 * y0))[owner],
+    )
+    left = xp.clip(xp.ceil(xp.minimum(long, short)), 0, width)
+    columns = engine.whole(xp.clip(xp.ceil(xp.maximum(long, short)), 0, width) - left)
+
+    # Where the ray (u, v, 1) meets the triangle's plane, counted from the patient's origin along the central ray.
+    v = (row - beam.central_px[1]) / scale
+    above = (offset[owner] - beam.source_to_patient_mm * ny[owner] * v, ny[owner] * v + nz[owner])
+    span = engine.owners(columns)
+    column = left[span] + engine.running(columns)
+    sloped = nx[owner][span] * ((column - beam.central_px[0]) / scale)
+    depth = (above[0][span] - beam.source_to_patient_mm * sloped) / (above[1][span] + sloped)
+    depth = xp.minimum(xp.maximum(depth, nearest[owner][span]), farthest[owner][span])
+    index = engine.whole(row * width)[span] + engine.whole(column)
+    total = engine.added_up(index, depth * weight[owner][span], height * width).reshape(height, width)
+    return total * engine.array(_slant(beam, scale, height, width))
+
+
+def _triangles_on_film(solids: Iterable[Solid], beam: Beam, scale: float, height: int, width: int) -> FloatArray:
+    """(M, 13) float32: corners on the film from the top downwards, plane, depths allowed, and density with the sign of leaving."""
+    vertices, triangles, density = merged(solids)
+    if not len(triangles):
+        return np.zeros((0, 13), np.float32)
+    seen = beam.seen(vertices)
+    if seen[:, 2].min() <= 0:
+        raise ValueError("a solid reaches behind the source: enlarge source_to_patient_mm")
+    film = (seen[:, :2] / seen[:, 2:] * scale + np.array(beam.central_px)).astype(np.float32)
+    x, y = film[:, 0][triangles], film[:, 1][triangles]
+    left, right = (f(f(x[:, 0], x[:, 1]), x[:, 2]) for f in (np.minimum, np.maximum))
+    top, bottom = (f(f(y[:, 0], y[:, 1]), y[:, 2]) for f in (np.minimum, np.maximum))
+    inside = (right > 0) & (left <= width - 1) & (bottom > 0) & (top <= height - 1) & (np.ceil(bottom) > np.ceil(top))
+    triangles, y = triangles[inside], y[inside]
+    a, b, c = (seen[triangles[:, k]] for k in range(3))
+    normal = cross(b - a, c - a)
+    normal /= np.sqrt((normal**2).sum(axis=1, keepdims=True)) + 1e-12
+    towards = (normal * a).sum(axis=1)
+    offset = towards - beam.source_to_patient_mm * normal[:, 2]
+    depths = [corner[:, 2] - beam.source_to_patient_mm for corner in (a, b, c)]
+    nearest, farthest = (f(f(depths[0], depths[1]), depths[2]) for f in (np.minimum, np.maximum))
+    weight = density[inside] * np.sign(towards)
+    order = np.argsort(y, axis=1, kind="stable")
+    corners = film[np.take_along_axis(triangles, order, axis=1)].reshape(-1, 6)
+    rest = np.stack([*normal.T, offset, nearest, farthest, weight], axis=1)
+    return np.concatenate([corners, rest.astype(np.float32)], axis=1)
+
+
+def _slant(beam: Beam, scale: float, height: int, width: int) -> FloatArray:
+    """(H, W): how much longer a ray's way is than its way along the central ray."""
+    u = (np.arange(width) - beam.central_px[0]) / scale
+    v = (np.arange(height) - beam.central_px[1]) / scale
+    return np.asarray(np.sqrt(1 + u[None] ** 2 + v[:, None] ** 2), np.float32)

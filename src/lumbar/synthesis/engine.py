@@ -1,0 +1,98 @@
+"""Where the arithmetic of a film runs: numpy, or torch on a device. One text of formulas serves both.
+
+An engine offers an array module `xp` (the names that numpy and torch share) and the few operations that they spell differently.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = Any
+"""A numpy array or a torch tensor."""
+
+
+class Engine(Protocol):
+    """What `path_lengths` and the exposure need of an array library."""
+
+    xp: Any
+
+    def array(self, values: NDArray[Any]) -> Array:
+        """`values` on the engine's device: float32 for floats, int64 for whole numbers."""
+        ...
+
+    def numpy(self, values: Array) -> NDArray[Any]:
+        """Back as a numpy array."""
+        ...
+
+    def owners(self, counts: Array) -> Array:
+        """0 repeated counts[0] times, 1 repeated counts[1] times, and so on: int64."""
+        ...
+
+    def running(self, counts: Array) -> Array:
+        """0, 1, ... count-1 for each count, one after the other: float32."""
+        ...
+
+    def whole(self, values: Array) -> Array:
+        """As int64, cut towards zero."""
+        ...
+
+    def added_up(self, index: Array, values: Array, size: int) -> Array:
+        """(size,) float32: the sum of the values at each index."""
+        ...
+
+    def blurred(self, image: Array, sigma_px: float) -> Array:
+        """A Gaussian blur of (H, W); the border is mirrored."""
+        ...
+
+    def resized(self, image: Array, height: int, width: int) -> Array:
+        """(H, W) at another size: means where it shrinks by a whole factor, linear where it grows."""
+        ...
+
+
+class NumpyEngine:
+    """numpy, with OpenCV's filters."""
+
+    xp: Any = np
+
+    def array(self, values: NDArray[Any]) -> Array:
+        return np.ascontiguousarray(values, np.float32 if values.dtype.kind == "f" else np.int64)
+
+    def numpy(self, values: Array) -> NDArray[Any]:
+        return np.asarray(values)
+
+    def owners(self, counts: Array) -> Array:
+        return np.repeat(np.arange(len(counts)), counts)
+
+    def running(self, counts: Array) -> Array:
+        ends = np.cumsum(counts)
+        return (np.arange(counts.sum()) - np.repeat(ends - counts, counts)).astype(np.float32)
+
+    def whole(self, values: Array) -> Array:
+        return values.astype(np.int64)
+
+    def added_up(self, index: Array, values: Array, size: int) -> Array:
+        return np.bincount(index, values, size).astype(np.float32)
+
+    def blurred(self, image: Array, sigma_px: float) -> Array:
+        return cv2.GaussianBlur(image, kernel_size(sigma_px), sigma_px, borderType=cv2.BORDER_REFLECT_101)
+
+    def resized(self, image: Array, height: int, width: int) -> Array:
+        shrinks = height < image.shape[0]
+        return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def kernel_size(sigma_px: float) -> tuple[int, int]:
+    """The window of a Gaussian blur, four deviations to each side.
+
+    >>> kernel_size(1.5)
+    (13, 13)
+    """
+    side = 2 * round(4 * sigma_px) + 1
+    return side, side
+
+
+NUMPY = NumpyEngine()
