@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-slow lint system clean
+.PHONY: demo test test-slow lint bench-simulator crosscheck system clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lumbar demo --out out
@@ -16,17 +16,25 @@ test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m slow
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check src tests experiments
-	$(BIN)/ruff format --check src tests experiments
+	$(BIN)/ruff check src tests experiments benchmarks
+	$(BIN)/ruff format --check src tests experiments benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Films a second on one core, and what a graphics card should make of it.
+bench-simulator: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulator.py speed
 
 # Servers for the tests that talk to real ones. There is none yet.
 system:
 	@true
 
+# The simulator's projector against RTK's. RTK takes 2 GB, so it has an environment of its own.
+crosscheck: .venv-crosscheck/.ready
+	PYTHONPATH=src .venv-crosscheck/bin/python experiments/projector_check.py
+
 clean:
-	rm -rf $(VENV) out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-crosscheck out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -38,3 +46,8 @@ $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.runtime
+
+.venv-crosscheck/.ready:
+	$(PYTHON) -m venv .venv-crosscheck
+	.venv-crosscheck/bin/pip --disable-pip-version-check --quiet install 'itk-rtk>=2.7' opencv-python-headless numpy
+	@touch $@

@@ -69,8 +69,8 @@ def test_a_corner_is_where_the_rim_of_the_bone_is_seen():
     points = beam.project(np.column_stack([quad, np.zeros(4)]))
     low, high = points.min(axis=0), points.max(axis=0)
     depth_px = np.linalg.norm(points[2] - points[3])
-    np.testing.assert_allclose([xs.min(), xs.max()], [low[0], high[0]], atol=0.03 * depth_px)
-    np.testing.assert_allclose([ys.min(), ys.max()], [low[1], high[1]], atol=0.03 * depth_px)
+    np.testing.assert_allclose([xs.min(), xs.max()], [low[0], high[0]], atol=0.012 * depth_px)
+    np.testing.assert_allclose([ys.min(), ys.max()], [low[1], high[1]], atol=0.012 * depth_px)
 
 
 def test_endplates_show_where_the_corners_say():

@@ -90,9 +90,7 @@ def path_lengths(solids: Iterable[Solid], beam: Beam, height: int, width: int, e
     walked = _triangles_on_film(solids, beam, scale, height, width)
     if not len(walked):
         return engine.array(np.zeros((height, width), np.float32))
-    x0, y0, x1, y1, x2, y2, nx, ny, nz, offset, nearest, farthest, weight = (
-        engine.array(column) for column in walked.T
-    )
+    x0, y0, x1, y1, x2, y2, nx, ny, nz, offset, nearest, farthest, wound = engine.array(walked.T)
 
     # Rows of each triangle, then pixels of each row. The same edge gives the same numbers in both of its triangles.
     first = xp.clip(xp.ceil(y0), 0, height)
@@ -107,6 +105,9 @@ def path_lengths(solids: Iterable[Solid], beam: Beam, height: int, width: int, e
     )
     left = xp.clip(xp.ceil(xp.minimum(long, short)), 0, width)
     columns = engine.whole(xp.clip(xp.ceil(xp.maximum(long, short)), 0, width) - left)
+    # Leaving counts + and entering -, by the order of the two edges in this row: were it by the plane, rounding could count a
+    # triangle that is seen all but edge-on twice or not at all.
+    weight = wound[owner] * xp.sign(short - long)
 
     # Where the ray (u, v, 1) meets the triangle's plane, counted from the patient's origin along the central ray.
     v = (row - beam.central_px[1]) / scale
@@ -114,15 +115,16 @@ def path_lengths(solids: Iterable[Solid], beam: Beam, height: int, width: int, e
     span = engine.owners(columns)
     column = left[span] + engine.running(columns)
     sloped = nx[owner][span] * ((column - beam.central_px[0]) / scale)
-    depth = (above[0][span] - beam.source_to_patient_mm * sloped) / (above[1][span] + sloped)
+    across = above[1][span] + sloped + 1e-30  # never 0: a plane through the source is met somewhere within its bounds
+    depth = (above[0][span] - beam.source_to_patient_mm * sloped) / across
     depth = xp.minimum(xp.maximum(depth, nearest[owner][span]), farthest[owner][span])
-    index = engine.whole(row * width)[span] + engine.whole(column)
-    total = engine.added_up(index, depth * weight[owner][span], height * width).reshape(height, width)
+    index = (engine.whole(row) * width)[span] + engine.whole(column)
+    total = engine.added_up(index, depth * weight[span], height * width).reshape(height, width)
     return total * engine.array(_slant(beam, scale, height, width))
 
 
 def _triangles_on_film(solids: Iterable[Solid], beam: Beam, scale: float, height: int, width: int) -> FloatArray:
-    """(M, 13) float32: corners on the film from the top downwards, plane, depths allowed, and density with the sign of leaving."""
+    """(M, 13) float32: corners on the film from the top downwards, plane, depths allowed, and density, negative if turned over."""
     vertices, triangles, density = merged(solids)
     if not len(triangles):
         return np.zeros((0, 13), np.float32)
@@ -133,19 +135,18 @@ def _triangles_on_film(solids: Iterable[Solid], beam: Beam, scale: float, height
     x, y = film[:, 0][triangles], film[:, 1][triangles]
     left, right = (f(f(x[:, 0], x[:, 1]), x[:, 2]) for f in (np.minimum, np.maximum))
     top, bottom = (f(f(y[:, 0], y[:, 1]), y[:, 2]) for f in (np.minimum, np.maximum))
-    inside = (right > 0) & (left <= width - 1) & (bottom > 0) & (top <= height - 1) & (np.ceil(bottom) > np.ceil(top))
+    inside = (right > -1) & (left < width) & (bottom > 0) & (top <= height - 1) & (np.ceil(bottom) > np.ceil(top))
     triangles, y = triangles[inside], y[inside]
     a, b, c = (seen[triangles[:, k]] for k in range(3))
     normal = cross(b - a, c - a)
     normal /= np.sqrt((normal**2).sum(axis=1, keepdims=True)) + 1e-12
-    towards = (normal * a).sum(axis=1)
-    offset = towards - beam.source_to_patient_mm * normal[:, 2]
+    offset = (normal * a).sum(axis=1) - beam.source_to_patient_mm * normal[:, 2]
     depths = [corner[:, 2] - beam.source_to_patient_mm for corner in (a, b, c)]
     nearest, farthest = (f(f(depths[0], depths[1]), depths[2]) for f in (np.minimum, np.maximum))
-    weight = density[inside] * np.sign(towards)
     order = np.argsort(y, axis=1, kind="stable")
+    wound = np.where((order[:, 1] - order[:, 0]) % 3 == 1, density[inside], -density[inside])
     corners = film[np.take_along_axis(triangles, order, axis=1)].reshape(-1, 6)
-    rest = np.stack([*normal.T, offset, nearest, farthest, weight], axis=1)
+    rest = np.stack([*normal.T, offset, nearest, farthest, wound], axis=1)
     return np.concatenate([corners, rest.astype(np.float32)], axis=1)
 
 

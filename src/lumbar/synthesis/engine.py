@@ -49,7 +49,7 @@ class Engine(Protocol):
         ...
 
     def resized(self, image: Array, height: int, width: int) -> Array:
-        """(H, W) at another size: means where it shrinks by a whole factor, linear where it grows."""
+        """(H, W) at another size: means of blocks where it shrinks, by whole factors alone; linear where it grows."""
         ...
 
 

@@ -76,7 +76,8 @@ def detect(
     height, width = primary.shape
     dose = float(np.exp(np.log(engine.numpy(primary[chamber])).mean()))
     # Open field far outside the body would drown everything in scatter; a grid and collimation keep it out.
-    small = engine.resized(xp.clip(primary, 0.0, 6 * dose), height // 8, width // 8)
+    whole = primary[: height // 8 * 8, : width // 8 * 8]
+    small = engine.resized(xp.clip(whole, 0.0, 6 * dose), height // 8, width // 8)
     wide = engine.resized(engine.blurred(small, technique.scatter_mm / pixel_mm / 8), height, width)
     flux = (primary + technique.scatter * wide) / (dose * (1 + technique.scatter))
     flux = flux * engine.array(np.exp(technique.heel * np.linspace(-1, 1, height, dtype=np.float32))[:, None])

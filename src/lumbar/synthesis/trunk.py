@@ -57,10 +57,12 @@ class TrunkShape:
         names = ["S1", "L4", "L2", "T12", "T10", "T8", "T6", "T4", "T2"]
         spots = np.array([corners[name][1] for name in names])
         heights = np.array([-420, -300, -220, -150, -90, -45, *spots[:, 1], spots[-1, 1] + 150])
+        # A spine bent far forward comes down again; the trunk's rings only go up.
+        heights = np.maximum.accumulate(heights) + 1e-3 * np.arange(len(heights))
         backbone = np.array([10.0, 0, -5, -10, -8, -5, *spots[:, 0], spots[-1, 0] + 20])
-        fine = np.linspace(heights[0], heights[-1], 48)
-        backbone = smooth(np.stack([heights, backbone], axis=1), fine)
-        heights = fine
+        rows = np.linspace(heights[0], heights[-1], 48)
+        backbone = _smooth(np.stack([heights, backbone], axis=1), rows)
+        heights = rows
         top = spots[3, 1]
         hips = np.exp(-(((heights + 90) / 120) ** 2))
         chest = 1 / (1 + np.exp(-(heights - top) / 40))
@@ -116,7 +118,7 @@ class TrunkShape:
         return [tube(np.concatenate([path, path[:1]]), (3.0, 1.5), 0.9, (0.0, 1.0, 0.0), 6)]
 
 
-def smooth(knots: FloatArray, at: FloatArray) -> FloatArray:
+def _smooth(knots: FloatArray, at: FloatArray) -> FloatArray:
     """Heights and values (K, 2) read at other heights, rounded over about 40 mm."""
     dense = np.linspace(knots[0, 0], knots[-1, 0], 241)
     step = dense[1] - dense[0]

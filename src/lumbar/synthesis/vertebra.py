@@ -96,7 +96,7 @@ class VertebraShape:
             sinks=(rng.uniform(0.01, 0.07) + deep + more_sink, rng.uniform(0.02, 0.09) + deep + more_sink),
             sink_back=rng.uniform(0.0, 0.6),
             side_rise=(rng.normal(0.01, 0.02), rng.normal(0.0, 0.02)),
-            rim=rng.uniform(0.012, 0.065),
+            rim=rng.uniform(0.01, 0.06),
             notch=rng.uniform(0.02, 0.12),
             square=rng.uniform(0.45, 0.8),
             wave=(rough, rng.uniform(2, 7), rng.uniform(0, 6.3), rng.uniform(0, 6.3)),
@@ -111,22 +111,26 @@ def body(corners: FloatArray, shape: VertebraShape, bone: BoneQuality) -> list[S
     """The body around corners (4, 2), in the order of `anatomy.Corner`: cortex and spongy bone."""
     height = float(np.linalg.norm((corners[0] + corners[1] - corners[2] - corners[3]) / 2))
     depth = float(np.linalg.norm(corners[2] - corners[3]))
-    outer = _surface(corners, depth, shape, 0.0, 0.0)
-    inner = _surface(corners, depth, shape, 2 * bone.wall_mm / depth, bone.endplate_mm / height)
+    outer = _surface(corners, depth, height, shape, 0.0, 0.0)
+    inner = _surface(corners, depth, height, shape, 2 * bone.wall_mm / depth, bone.endplate_mm / height)
     return shell(loft(outer, 1.0), loft(inner, 1.0), bone.cortical, bone.spongy)
 
 
-def _surface(corners: FloatArray, depth: float, shape: VertebraShape, wall: float, plate: float) -> FloatArray:
+def _surface(
+    corners: FloatArray, depth: float, height: float, shape: VertebraShape, wall: float, plate: float
+) -> FloatArray:
     """Rings (K, n, 3) from below upwards, `wall` and `plate` inside the outer surface (shares of half depth and of height)."""
     angle = np.linspace(0, 2 * np.pi, AROUND, endpoint=False)
     p = np.cos(angle)
     p = np.where(p > 0, np.abs(p) ** 0.9, -(np.abs(p) ** shape.square))
     q = np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.85
     p = np.where(p < 0, p + shape.notch * np.exp(-((q / 0.38) ** 2)) * (p < -0.3), p)
+    p = np.where(p < 0, p / -p.min(), p)  # what stands out furthest behind is what is seen, and clicked
     plates, walls = len(_ENDPLATE_RADII), len(_WALL_HEIGHTS)
     radius = np.array([*_ENDPLATE_RADII, 1 - shape.rim, *[1.0] * walls, 1 - shape.rim, *_ENDPLATE_RADII[::-1]])[:, None]
     level = np.array([0.0] * (plates + 1) + list(_WALL_HEIGHTS) + [1.0] * (plates + 1))[:, None]
-    level = np.where((level > 0) & (level < 1), shape.rim + (level - 0.05) / 0.9 * (1 - 2 * shape.rim), level)
+    bevel = shape.rim * depth / (2 * height)  # as high as it is deep
+    level = np.where((level > 0) & (level < 1), bevel + (level - 0.05) / 0.9 * (1 - 2 * bevel), level)
     waist = 1 - np.abs(2 * level - 1) ** 2.5
     pinch = np.where(p > 0, shape.waists[0], shape.waists[1]) * waist
     sides = 1 - 0.5 * (shape.waists[0] + shape.waists[1]) * waist
