@@ -163,17 +163,6 @@ def bone_tube(
     return shell(loft(outer, 1.0), loft(inner, 1.0), cortical, spongy)
 
 
-def bezier(points: ArrayLike, count: int) -> FloatArray:
-    """Points (count, 3) along the Bezier curve of control points (3 or 4, 3)."""
-    control = np.asarray(points, dtype=np.float64)
-    t = np.linspace(0, 1, count)[:, None]
-    while len(control) > 1:
-        if control.ndim == 2:
-            control = np.broadcast_to(control[:, None], (len(control), count, control.shape[1]))
-        control = control[:-1] * (1 - t) + control[1:] * t
-    return np.asarray(control[0])
-
-
 def rotation(about_x_deg: float = 0.0, about_y_deg: float = 0.0, about_z_deg: float = 0.0) -> FloatArray:
     """A rotation (3, 3) about x (coronal tilt), then y (axial turn), then z (in the sagittal plane).
 
