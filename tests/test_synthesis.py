@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 
 from lumbar.anatomy import LANDMARK_INDEX, Corner, Posture, Side, Vertebra, rows_of
@@ -265,6 +266,23 @@ def test_a_run_that_was_killed_goes_on_and_ends_the_same(tmp_path):
         other = tmp_path / "killed" / path.relative_to(tmp_path / "whole")
         assert other.read_bytes() == path.read_bytes(), path.name
     assert not (tmp_path / "killed" / ".done").exists()
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from lumbar.synthesis.writing import Order, write\n"
+        "if __name__ == '__main__':\n"
+        "    for _ in write(Path(sys.argv[1]), Order(500, 0, 9, 128), 2): print('film', flush=True)"
+    )
+    (tmp_path / "main.py").write_text(code)
+    parent = subprocess.Popen([sys.executable, tmp_path / "main.py", tmp_path / "out"], stdout=subprocess.PIPE)
+    assert parent.stdout is not None and parent.stdout.readline() == b"film\n"
+    workers = psutil.Process(parent.pid).children(recursive=True)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert workers and not alive
 
 
 @pytest.mark.parametrize(("changes", "words"), [({"format": "bmp"}, "png or dicom"), ({"height": 16}, "between 128")])
