@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from lumbar.geometry import FloatArray
 from lumbar.synthesis.exposure import FloatImage
@@ -54,7 +55,7 @@ def _letter(image: FloatImage, posture: str, rng: np.random.Generator) -> None:
 
 
 def photographed(image: FloatImage, points_px: FloatArray, rng: np.random.Generator) -> tuple[FloatImage, FloatArray]:
-    """The film on a light box as a telephone sees it, and where its points (N, 2) lie there: perspective, glare, vignette, grey tint."""
+    """The film on a light box as a telephone sees it, in grey, and where its points (N, 2) lie there: perspective, glare, vignette."""
     height, width = image.shape
     square = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float32)
     shaken = square * (1 - rng.uniform(0, 0.06)) + rng.uniform(-0.025, 0.04, (4, 2)) * (width, height)
@@ -70,3 +71,10 @@ def photographed(image: FloatImage, points_px: FloatArray, rng: np.random.Genera
     seen = (floor + (1 - floor) * seen) * vignette + glare
     seen = cv2.GaussianBlur(seen, (0, 0), rng.uniform(0.4, 1.2))
     return np.asarray(np.clip(seen, 0, 1), np.float32), np.asarray(moved[:, :2] / moved[:, 2:], np.float64)
+
+
+def tinted(image: FloatImage, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A photograph in colour, (H, W, 3) uint8 BGR: blue film base or yellow lamps. Its luma (ITU-R BT.601) is a multiple of `image`."""
+    blue, red = rng.choice([1.25, 0.8]) + rng.uniform(-0.15, 0.15), rng.uniform(0.85, 1.1)
+    tint = np.array([blue, 1.0, red])
+    return np.asarray(np.rint(image[..., None] * (tint / tint.max()) * 255), np.uint8)

@@ -34,7 +34,7 @@ class Finding:
 
 _SLIPPED_AT = {"L1": 0.04, "L2": 0.08, "L3": 0.16, "L4": 0.40, "L5": 0.32}
 _GRADES = ((0.06, 0.25, 0.70), (0.25, 0.50, 0.20), (0.50, 0.75, 0.07), (0.75, 1.08, 0.03))
-"""Least and largest slip, and share among anterolistheses: Meyerding I to IV, the last reaching into V."""
+"""Least and largest slip, and share among anterolistheses: Meyerding I to IV, the last reaching into V. Retrolistheses are of grade I but for some."""
 _FRACTURED_AT = ("T11", "T12", "L1", "L2", "L3", "L4")
 
 
@@ -78,12 +78,17 @@ def _slip(rng: np.random.Generator) -> Finding:
     at = str(rng.choice(list(_SLIPPED_AT), p=list(_SLIPPED_AT.values())))
     worn = rng.uniform(0.3, 0.95)
     if rng.random() < 0.15:
-        return Finding("retrolisthesis", at, slip=-rng.uniform(0.08, 0.30), disc_height=worn)
-    low, high, _ = _GRADES[rng.choice(len(_GRADES), p=[share for _, _, share in _GRADES])]
+        low, high, _ = _GRADES[0] if rng.random() < 0.85 else _GRADES[rng.choice(len(_GRADES), p=_shares())]
+        return Finding("retrolisthesis", at, slip=-rng.uniform(max(low, 0.08), high), disc_height=worn)
+    low, high, _ = _GRADES[rng.choice(len(_GRADES), p=_shares())]
     slip = rng.uniform(low, high)
     isthmic = bool(rng.random() < (0.7 if at == "L5" else 0.25))
     kind = "isthmic anterolisthesis" if isthmic else "degenerative anterolisthesis"
     return Finding(kind, at, slip=slip, disc_height=worn * (1 - 0.4 * slip), arch_stays=isthmic)
+
+
+def _shares() -> list[float]:
+    return [share for _, _, share in _GRADES]
 
 
 def _fracture(rng: np.random.Generator) -> Finding:

@@ -23,6 +23,7 @@ from threading import Thread
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.uid import generate_uid
 
 from lumbar.anatomy import LEVELS, Posture
@@ -30,7 +31,7 @@ from lumbar.assessment import assess_stability
 from lumbar.landmarks import AnatomicalSpine, SpineLandmarks
 from lumbar.landmarks.table import write_landmarks
 from lumbar.measurements import QUANTITIES, Measurement, Unmeasurable, measure, measure_lordosis
-from lumbar.radiograph import Radiograph
+from lumbar.synthesis.artefacts import tinted
 from lumbar.synthesis.film import PHOTOGRAPHS, SimulatedFilm, simulate, simulate_study
 from lumbar.synthesis.spine import Spine
 from lumbar.whole_file import written_aside
@@ -121,7 +122,10 @@ def _write_film(folder: Path, order: Order, index: int) -> dict[str, list[Row]]:
     film = simulate(order.seed, index, order.height, photographs=photographs)
     path = folder / f"film_{index:05d}.{'png' if order.format == 'png' else 'dcm'}"
     if order.format == "png":
-        _write_png(path, film.annotated.radiograph)
+        pixels = film.annotated.radiograph.pixels
+        colours = np.random.default_rng([order.seed, index, 2])
+        deep = np.rint(pixels * 65535).astype(np.uint16)
+        _write_png(path, tinted(pixels, colours) if film.photographed else deep)
     else:
         _write_dicom(path, film, order.seed, index)
     write_landmarks(path.with_suffix(".csv"), film.annotated.landmarks_px, _labels(film.spine))
@@ -159,8 +163,8 @@ def _write_dicom(path: Path, film: SimulatedFilm, seed: int, index: int) -> None
     )
 
 
-def _write_png(path: Path, radiograph: Radiograph) -> None:
-    done, data = cv2.imencode(".png", np.rint(radiograph.pixels * 65535).astype(np.uint16))
+def _write_png(path: Path, pixels: NDArray[np.uint8 | np.uint16]) -> None:
+    done, data = cv2.imencode(".png", pixels)
     assert done
     with written_aside(path) as aside:
         aside.write_bytes(data.tobytes())
