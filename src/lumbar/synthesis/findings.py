@@ -46,7 +46,7 @@ def draw_findings(rng: np.random.Generator) -> tuple[Finding, ...]:
     if rng.random() < 0.12:
         found += [_fracture(rng) for _ in range(int(rng.integers(1, 3)))]
     for name in ("L5", "L4", "L3", "L2", "L1"):
-        if rng.random() < 0.10:
+        if rng.random() < 0.13:
             narrow = rng.uniform(0.25, 0.6)
             found.append(Finding("disc narrowing", name, disc_height=narrow))
             if rng.random() < 0.25:
@@ -56,7 +56,7 @@ def draw_findings(rng: np.random.Generator) -> tuple[Finding, ...]:
     for kind, chance in (
         ("osteophytes", 0.25),
         ("irregular endplates", 0.15),
-        ("osteopenia", 0.20),
+        ("osteopenia", 0.25),
         ("scoliosis", 0.18),
         ("six lumbar vertebrae", 0.04),
         ("four lumbar vertebrae", 0.04),

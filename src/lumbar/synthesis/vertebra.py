@@ -32,11 +32,13 @@ class BoneQuality:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, osteopenic: bool) -> BoneQuality:
-        """From porous to dense. Trabecular bone of 50 to 230 mg/cm3 is 0.04 to 0.2 of cortical bone."""
-        loss = rng.uniform(0.35, 0.65) if osteopenic else 1.0
+        """From porous to dense. Trabecular bone of 35 to 230 mg/cm3 is 0.03 to 0.2 of cortical bone."""
+        loss = (
+            rng.uniform(0.1, 0.5) if osteopenic else 1.0
+        )  # spongy bone goes first: endplates stand out as in a drawing
         return cls(
-            spongy=loss * float(np.exp(rng.uniform(np.log(0.04), np.log(0.20)))),
-            cortical=(0.6 + 0.4 * loss) * rng.uniform(0.35, 1.0),
+            spongy=loss * float(np.exp(rng.uniform(np.log(0.03), np.log(0.20)))),
+            cortical=(0.75 + 0.25 * loss) * rng.uniform(0.35, 1.0),
             wall_mm=rng.uniform(0.3, 0.9),
             endplate_mm=rng.uniform(0.45, 1.3),
             arch_mm=rng.uniform(0.4, 1.3),
