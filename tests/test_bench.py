@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lumbar.synthesis import benchmark
-from lumbar.synthesis.benchmark import PARTS, Fingerprint, compared
+from lumbar.synthesis.benchmark import PARTS, Fingerprint, compared, published
 from lumbar.synthesis.writing import Order, write
 
 TINY = {"test": Order(2, 0, 1_003, 128), "studies": Order(0, 1, 1_004, 128)}
@@ -24,6 +24,16 @@ def test_the_benchmark_has_the_films_that_its_card_names():
     counts = {name: (order.films, order.studies) for name, order in PARTS.items()}
     assert counts == {"training": (1000, 0), "validation": (100, 0), "test": (200, 0), "studies": (0, 87)}
     assert len({order.seed for order in PARTS.values()}) == 4  # no film stands in two parts
+
+
+def test_every_part_is_published():
+    known = published()
+    assert {name: known[name].films for name in PARTS} == {
+        "training": 1000,
+        "validation": 100,
+        "test": 200,
+        "studies": 261,
+    }
 
 
 def test_the_same_films_have_the_same_fingerprint_and_others_have_not(written, tmp_path, monkeypatch):
