@@ -18,7 +18,7 @@ from lumbar.synthesis.beam import Beam, path_lengths
 from lumbar.synthesis.engine import NUMPY
 from lumbar.synthesis.skeleton import Skeleton
 from lumbar.synthesis.solids import Solid
-from lumbar.synthesis.spine import NAMES, draw_spine
+from lumbar.synthesis.spine import draw_spine
 from lumbar.synthesis.vertebra import arch, body
 
 LEVELS = ("L1", "L2", "L3", "L4", "L5")
@@ -65,7 +65,6 @@ def simulated(seed: int, name: str) -> tuple[list[Solid], list[Solid]]:
     level = turn(-float(np.degrees(np.arctan2(along[1], along[0]))))
     trunk = body(corners, shape, skeleton.quality)
     rest = arch(corners, shape, skeleton.quality, 0.0, {"L5": 1.0, "L4": 0.3}.get(name, 0.0))
-    assert name in NAMES
     whole, own = ([solid.moved(level, np.zeros(3)) for solid in solids] for solids in (trunk + rest, trunk))
     return whole, own
 

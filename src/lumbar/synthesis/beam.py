@@ -58,10 +58,8 @@ class Beam:
 
     def from_afar(self) -> Beam:
         """The same film in rays that are all but parallel, square to the median plane: no contour is double."""
-        in_plane = self.turn.copy()
-        in_plane[2], in_plane[:, 2] = (0.0, 0.0, 1.0), (0.0, 0.0, 1.0)
-        axis = in_plane[:2, 0] / np.linalg.norm(in_plane[:2, 0])
-        in_plane[:2, :2] = [[axis[0], -axis[1]], [axis[1], axis[0]]]
+        cosine, sine = self.turn[:2, 0] / np.linalg.norm(self.turn[:2, 0])
+        in_plane = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
         return replace(self, source_to_patient_mm=1e5, source_to_detector_mm=1e5 + 200.0, turn=in_plane)
 
     def smaller(self, factor: int) -> Beam:

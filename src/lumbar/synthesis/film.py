@@ -233,7 +233,7 @@ def _tissue(
     coarse = path_lengths(smooth + lungs, framing.beam.smaller(4), rows, columns, engine)
     coarse = engine.resized(coarse, rows * 4, columns * 4)[:height, :width]
     sharp = draw_gas(rng, spine, patient.trunk) + patient.trunk.waistband(spine)
-    sharp += [Solid(s.vertices, s.triangles, 2.0 * s.density) for s in bones_of_arm]
+    sharp += [solid.with_density(2.0 * solid.density) for solid in bones_of_arm]  # cortical bone as water
     for finding in spine.findings:
         if finding.kind == "vacuum disc":
             sharp += vacuum_disc(spine, finding.at, rng)
