@@ -18,7 +18,7 @@ import torch
 from lumbar.crop import network_input
 from lumbar.datasets import BuuFolder
 from lumbar.landmarks.annotated import AnnotatedFilm
-from lumbar.networks.method import METHODS
+from lumbar.methods import METHODS
 from lumbar.synthesis import Part, simulate_film
 from lumbar.training import Recipe, checkpoint
 from lumbar.training.augmentation import crop_window, seen_through

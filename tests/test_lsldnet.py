@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from lumbar.methods import METHODS
 from lumbar.networks.hrnet import WIDTHS, HRNet18
 from lumbar.networks.lsldnet import LSLDNet, MultiScaleAttention, SpatialAttentionEnhancement
 from lumbar.networks.lsldnet_targets import focal_loss, lsld_loss, make_targets, naming_loss
-from lumbar.networks.method import METHODS
 from tests.spines_on_crops import a_column
 
 

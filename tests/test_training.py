@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lumbar.landmarks import SpineLandmarks
-from lumbar.networks.method import METHODS
+from lumbar.methods import METHODS
 from lumbar.networks.yolov8 import yolov8n
 from lumbar.runtime import OnnxFunction, load_weights
 from lumbar.synthesis.writing import Order, write

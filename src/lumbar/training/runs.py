@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from lumbar.datasets import BuuFolder
-from lumbar.networks.method import METHODS, LandmarkMethod
+from lumbar.methods import METHODS
+from lumbar.networks.method import LandmarkMethod
 from lumbar.networks.yolov8 import yolov8n
 from lumbar.training import checkpoint
 from lumbar.training.landmark_task import landmark_task

@@ -1,0 +1,1 @@
+"""The methods that LSLD-Net is compared with: one paper, one file."""

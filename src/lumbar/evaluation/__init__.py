@@ -1,0 +1,1 @@
+"""Predictions against truth: the metrics of the paper, agreement statistics, tables."""
