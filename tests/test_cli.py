@@ -162,7 +162,7 @@ def test_two_films_of_one_name_do_not_overwrite_each_other(films, tmp_path):
         (["assess", "--out", "{out}", "--flexion", "f.dcm"], "both needed"),
         (["assess", "nowhere", "--out", "{out}"], "STUDY must be a folder"),
         (["synthesise", "--out", "{out}"], "give --films N"),
-        (["train", "landmarks", "--out", "{out}", "--method", "magic"], "method must be one of lsld-net"),
+        (["train", "landmarks", "--out", "{out}", "--method", "magic"], "method must be one of hourglass-2"),
         (["train", "landmarks", "--out", "{out}", "--schedule", "steep"], "schedule must be one of"),
         (["export", "landmarks", "nowhere.safetensors", "--out", "{out}"], "no weights at nowhere.safetensors"),
     ],

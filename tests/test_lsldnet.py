@@ -6,30 +6,11 @@ import torch
 
 from lumbar.methods import METHODS
 from lumbar.networks.hrnet import WIDTHS, HRNet18
-from lumbar.networks.lsldnet import LSLDNet, MultiScaleAttention, SpatialAttentionEnhancement
+from lumbar.networks.lsldnet import DecoderStep, LSLDNet, MultiScaleAttention, SpatialAttentionEnhancement
 from lumbar.networks.lsldnet_targets import focal_loss, lsld_loss, make_targets, naming_loss
+from tests.every_method import every_method_but_slow
+from tests.networks_measured import frozen_forward, parameters
 from tests.spines_on_crops import a_column
-
-
-def parameters(network: torch.nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters())
-
-
-def frozen_forward(network: torch.nn.Module, *shapes: tuple[int, ...]) -> list[float]:
-    """Mean absolute value of each output, with weights and inputs that do not depend on any random generator."""
-    for index, (name, p) in enumerate(network.named_parameters()):
-        if p.ndim == 1:
-            torch.nn.init.constant_(p, float(name.endswith("weight")))
-        else:
-            flat = torch.arange(p.numel(), dtype=torch.float64)
-            p.data = (torch.sin(flat * 0.37 + index) / p[0].numel() ** 0.5).reshape(p.shape)
-    inputs = [torch.cos(torch.arange(np.prod(s), dtype=torch.float64) * 0.11).reshape(s) for s in shapes]
-    with torch.no_grad():
-        outputs = network.train().double()(
-            *inputs
-        )  # norms of few cells magnify rounding: doubles leave it too small to see
-    outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-    return [float(o.abs().mean()) for o in outputs]
 
 
 def test_hrnet18_has_the_published_number_of_parameters_and_four_resolutions():
@@ -78,6 +59,17 @@ def test_msam_weighs_channels_by_one_shared_layer_and_keeps_both_inputs():
     np.testing.assert_allclose(out[0, :, 0, 0].detach(), [3 * weight] * 4 + [5 * weight] * 4, rtol=1e-6)
 
 
+def test_each_step_of_the_ablation_takes_one_part_of_the_attention_away():
+    skips = WIDTHS[:3]
+    assert parameters(LSLDNet(1)) - parameters(LSLDNet(1, "channel")) == len(skips) * 2 * (2 * 49)
+    assert parameters(LSLDNet(1, "channel")) - parameters(LSLDNet(1, "none")) == sum(2 * w * w + w for w in skips)
+    low, high = torch.randn(1, 18, 8, 8), torch.randn(1, 36, 4, 4)
+    for attention in ("none", "channel", "channel+spatial"):
+        assert DecoderStep(18, 36, attention)(low, high).shape == (1, 18, 8, 8)
+    whole, plain = LSLDNet(1).state_dict(), LSLDNet(1, "none").state_dict()
+    assert set(plain) < set(whole) and all(".attention." in name for name in set(whole) - set(plain))
+
+
 def test_sae_halves_everything_when_its_convolution_is_silent():
     module = SpatialAttentionEnhancement()
     torch.nn.init.zeros_(module.conv.weight)
@@ -92,6 +84,8 @@ def test_sae_halves_everything_when_its_convolution_is_silent():
         (MultiScaleAttention(4), [(1, 4, 8, 8), (1, 4, 8, 8)], [0.157877]),
         (HRNet18(), [(1, 3, 64, 32)], [12.0197462, 5.78108446, 5.71494141, 4.52176684]),
         (LSLDNet(1), [(1, 3, 64, 32)], [0.501883507, 0.0209732753, 0.222011053]),
+        (LSLDNet(1, "channel"), [(1, 3, 64, 32)], [0.500026524, 0.0252565746, 0.297425266]),
+        (LSLDNet(1, "none"), [(1, 3, 64, 32)], [0.499221414, 0.0252303504, 0.307634147]),
     ],
 )
 def test_forward_values_stay_as_they_were(network, shapes, expected):
@@ -174,7 +168,7 @@ def test_the_naming_loss_makes_places_compete():
     assert naming_loss(decided, target) < 0.02
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", every_method_but_slow("hrnet", "vertebra-focused", "lsld-net", "lsld-net-levels"))
 def test_every_method_overfits_one_film(name):
     torch.manual_seed(0)
     method = METHODS[name]()
@@ -183,7 +177,8 @@ def test_every_method_overfits_one_film(name):
     y, x = np.mgrid[0:128, 0:64]
     film = sum(np.exp(-((x - p[0]) ** 2 + (y - p[1]) ** 2) / 8) for p in points[0].numpy())
     image = torch.from_numpy(np.repeat(film[None, None], 3, axis=1)).float()
-    optimiser = torch.optim.Adam(network.parameters(), 2e-3)
+    # FARNet's squared errors over whole films are steadier under a step nearer to its paper's 1e-4.
+    optimiser = torch.optim.Adam(network.parameters(), 5e-4 if name == "farnet" else 2e-3)
 
     def worst_error() -> float:
         with torch.no_grad():
@@ -196,6 +191,6 @@ def test_every_method_overfits_one_film(name):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        if step % 40 == 0 and worst_error() < 2.0:
+        if step % 20 == 0 and worst_error() < 2.0:
             break
     assert worst_error() < 2.0

@@ -128,14 +128,11 @@ class Reader:
 
     def find(self, radiograph: Radiograph, anterior: Side) -> Found:
         """Box and landmarks of the film, taken to face this way."""
-        upright = _upright(radiograph, anterior)
-        window = _whole(radiograph, upright)
-        view = letterbox(window, self._localiser_size, self._localiser_size, "upright", "crop")
-        edges, score, _ = best_box(self._locate(radiograph, anterior))
+        upright = upright_frame(radiograph, anterior)
+        box, score = self._boxed(radiograph, anterior)
         nothing = Found(anterior, None, SpineLandmarks(*_NOTHING))
         if score < LEAST_SCORE:
             return nothing
-        box = view.inverse.apply(edges.reshape(2, 2)).ravel()
         landmarks = self._placed(radiograph, upright, box)
         if landmarks.confidence.mean() < SURE:
             # The box may be too long, too short, or off by some levels: the surest of several answers it.
@@ -143,7 +140,18 @@ class Reader:
             landmarks = max((landmarks, *others), key=lambda found: float(found.confidence.mean()))
         if landmarks.confidence.mean() < LEAST_CONFIDENCE or landmarks.present.sum() < LEAST_CORNERS:
             return nothing
-        return Found(anterior, *_on_film(upright.inverse, landmarks, float(score)))
+        return Found(anterior, *_on_film(upright.inverse, landmarks, score))
+
+    def box(self, radiograph: Radiograph, anterior: Side) -> FloatArray | None:
+        """The lumbosacral area (x0, y0, x1, y1) in the upright frame; None where the film shows no lumbar spine."""
+        box, score = self._boxed(radiograph, anterior)
+        return None if score < LEAST_SCORE else box
+
+    def _boxed(self, radiograph: Radiograph, anterior: Side) -> tuple[FloatArray, float]:
+        window = whole_film(radiograph, upright_frame(radiograph, anterior))
+        view = letterbox(window, self._localiser_size, self._localiser_size, "upright", "crop")
+        edges, score, _ = best_box(self._locate(radiograph, anterior))
+        return view.inverse.apply(edges.reshape(2, 2)).ravel(), float(score)
 
     def _placed(self, radiograph: Radiograph, upright: Affine2D, box: FloatArray) -> SpineLandmarks:
         """Landmarks in the upright frame: found in windows around `box`, then again in windows around what was found."""
@@ -157,8 +165,8 @@ class Reader:
     def _locate(self, radiograph: Radiograph, anterior: Side) -> NDArray[Any]:
         """The localiser's raw output (6, N) for the film taken to face this way."""
         size = self._localiser_size
-        upright = _upright(radiograph, anterior)
-        view = letterbox(_whole(radiograph, upright), size, size, "upright", "crop")
+        upright = upright_frame(radiograph, anterior)
+        view = letterbox(whole_film(radiograph, upright), size, size, "upright", "crop")
         crop = standardised(*cut(radiograph.pixels, upright.then(view), size, size))
         (output,) = self._localiser(network_input([crop]))
         return np.asarray(output[0])
@@ -199,7 +207,7 @@ def window_around(spine: FloatArray, fill: float, tall: float) -> Window:
     return (*(middle - half), *(middle + half))
 
 
-def _upright(radiograph: Radiograph, anterior: Side) -> Affine2D:
+def upright_frame(radiograph: Radiograph, anterior: Side) -> Affine2D:
     """Film pixels -> square pixels with the anterior on the left: what the networks were trained on."""
     turn = (
         Affine2D.identity("film", "film")
@@ -209,7 +217,8 @@ def _upright(radiograph: Radiograph, anterior: Side) -> Affine2D:
     return turn.then(Affine2D.scaling(1.0, radiograph.aspect, "film", "upright"))
 
 
-def _whole(radiograph: Radiograph, upright: Affine2D) -> Window:
+def whole_film(radiograph: Radiograph, upright: Affine2D) -> Window:
+    """The film's edges in the upright frame."""
     corners = upright.apply([[-0.5, -0.5], [radiograph.width - 0.5, radiograph.height - 0.5]])
     return (*corners.min(axis=0), *corners.max(axis=0))
 

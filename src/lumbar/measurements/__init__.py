@@ -4,11 +4,13 @@ from lumbar.measurements.levels import (
     ENDPLATE_DISPLACEMENT,
     INTERVERTEBRAL_ANGLE,
     QUANTITIES,
+    SACRAL_SLOPE,
     SLIP,
     WALL_DISPLACEMENT,
     Quantity,
     measure,
     measure_lordosis,
+    measure_sacral_slope,
 )
 from lumbar.measurements.plausibility import implausibilities
 from lumbar.measurements.quantity import Measurement, Unmeasurable, quantity_from_json
@@ -17,6 +19,7 @@ __all__ = [
     "ENDPLATE_DISPLACEMENT",
     "INTERVERTEBRAL_ANGLE",
     "QUANTITIES",
+    "SACRAL_SLOPE",
     "SLIP",
     "WALL_DISPLACEMENT",
     "Measurement",
@@ -25,5 +28,6 @@ __all__ = [
     "implausibilities",
     "measure",
     "measure_lordosis",
+    "measure_sacral_slope",
     "quantity_from_json",
 ]

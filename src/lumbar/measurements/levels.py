@@ -66,6 +66,17 @@ def intervertebral_angle(
     return float(signed_angle_deg(unit(lower_sa - lower_sp), unit(upper_ia - upper_ip)))
 
 
+def sacral_slope(sa: FloatArray, sp: FloatArray) -> float:
+    """How far S1's superior endplate falls forwards from the film's horizontal, in degrees (Duval-Beaupere 1992).
+
+    It takes the film's edge for the horizontal: a film that was turned, or a patient who lay, gives another figure.
+
+    >>> sacral_slope(np.array([20.0, -20.0]), np.array([0.0, 0.0]))
+    45.0
+    """
+    return float(signed_angle_deg(unit(sa - sp), np.array([1.0, 0.0])))
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """A row of the table: a formula and the corners that it takes from the upper and the lower vertebra.
@@ -121,6 +132,15 @@ LORDOSIS = Quantity(
     "S1.sp->S1.sa to L1.sp->L1.sa, opening anteriorly + (Cobb's construction)",
 )
 
+SACRAL_SLOPE = Quantity(
+    "sacral_slope",
+    sacral_slope,
+    (),
+    (SA, SP),
+    "deg",
+    "S1.sp->S1.sa to the film's horizontal, falling forwards + (Duval-Beaupere 1992)",
+)
+
 QUANTITIES: tuple[Quantity, ...] = (WALL_DISPLACEMENT, ENDPLATE_DISPLACEMENT, SLIP, INTERVERTEBRAL_ANGLE)
 """Everything that is measured at a level."""
 
@@ -129,7 +149,7 @@ NO_SPACING = "no pixel spacing: lengths in mm need it, give --spacing"
 
 def measure(spine: AnatomicalSpine) -> tuple[Measurement | Unmeasurable, ...]:
     """Every quantity at every level, from L1/L2 down: what cannot be measured says why, and the rest stays measured."""
-    return tuple(_measure_at(level, quantity, spine) for level in LEVELS for quantity in QUANTITIES)
+    return tuple(measured_at(level, quantity, spine) for level in LEVELS for quantity in QUANTITIES)
 
 
 def measure_lordosis(spine: AnatomicalSpine) -> Measurement | Unmeasurable:
@@ -137,7 +157,13 @@ def measure_lordosis(spine: AnatomicalSpine) -> Measurement | Unmeasurable:
     return _measure(LORDOSIS, "L1-S1", LORDOSIS.of(Vertebra.L1, Vertebra.S1), spine)
 
 
-def _measure_at(level: Level, quantity: Quantity, spine: AnatomicalSpine) -> Measurement | Unmeasurable:
+def measure_sacral_slope(spine: AnatomicalSpine) -> Measurement | Unmeasurable:
+    """The fall of S1's superior endplate from the film's horizontal in degrees, at the site "S1"."""
+    return _measure(SACRAL_SLOPE, "S1", SACRAL_SLOPE.of(Vertebra.S1, Vertebra.S1), spine)
+
+
+def measured_at(level: Level, quantity: Quantity, spine: AnatomicalSpine) -> Measurement | Unmeasurable:
+    """One quantity at one level."""
     return _measure(quantity, str(level), quantity.of(level.upper, level.lower), spine)
 
 
@@ -191,15 +217,22 @@ def propagated_error(quantity: Quantity, points: FloatArray, covariance: FloatAr
     """
     if not np.isfinite(covariance).all():
         return None
+    slope = gradient(quantity, points)
+    with np.errstate(all="ignore"):
+        variance = float(np.einsum("ni,nij,nj->", slope, covariance, slope))
+    return float(np.sqrt(max(variance, 0.0))) if np.isfinite(variance) else None
+
+
+def gradient(quantity: Quantity, points: FloatArray) -> FloatArray:
+    """How the quantity changes with each coordinate of its corners, (n, 2), by central differences; NaN where it has no value."""
     step = 1e-4 * float(np.ptp(points, axis=0).max())
-    gradient = np.zeros_like(points)
+    slope = np.zeros_like(points)
     for index in np.ndindex(*points.shape):
         shift = np.zeros_like(points)
         shift[index] = step
         change = _value(quantity, points + shift) - _value(quantity, points - shift)
         if quantity.unit == "deg":
             change = (change + 180) % 360 - 180  # across the cut at 180 degrees
-        gradient[index] = change / (2 * step)
-    with np.errstate(all="ignore"):
-        variance = float(np.einsum("ni,nij,nj->", gradient, covariance, gradient))
-    return float(np.sqrt(max(variance, 0.0))) if np.isfinite(variance) else None
+        with np.errstate(all="ignore"):
+            slope[index] = np.float64(change) / (2 * step)
+    return slope

@@ -6,6 +6,8 @@ the centre leaves its cell, and where the four corners lie from the centre. Figu
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,6 +16,9 @@ from lumbar.networks.hrnet import WIDTHS, HRNet18
 
 STRIDE = 4
 HEAD_WIDTH = 64
+
+Attention = Literal["none", "channel", "channel+spatial"]
+"""What the decoder fuses with, as in Table III: plain concatenation (Base), MSAM without SAE, MSAM."""
 
 
 class SpatialAttentionEnhancement(nn.Module):
@@ -44,13 +49,27 @@ class MultiScaleAttention(nn.Module):
         return torch.cat([self.low(weight * low), self.high(weight * high)], dim=1)
 
 
+class Concatenation(nn.Module):
+    """U-Net's: both inputs side by side, unweighted."""
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """F_L and F_H, each (B, C, H, W) -> (B, 2C, H, W)."""
+        return torch.cat([low, high], dim=1)
+
+
+def _fusion(width: int, attention: Attention) -> nn.Module:
+    if attention == "none":
+        return Concatenation()
+    return MultiScaleAttention(width, nn.Identity if attention == "channel" else SpatialAttentionEnhancement)
+
+
 class DecoderStep(nn.Module):
     """Fig. 3: the deeper map is upsampled to the width of the skip, meets it in an MSAM, and conv + ReLU give P."""
 
-    def __init__(self, skip_width: int, deep_width: int) -> None:
+    def __init__(self, skip_width: int, deep_width: int, attention: Attention = "channel+spatial") -> None:
         super().__init__()
         self.narrow = nn.Conv2d(deep_width, skip_width, 1)
-        self.attention = MultiScaleAttention(skip_width)
+        self.attention = _fusion(skip_width, attention)
         self.conv = nn.Conv2d(2 * skip_width, skip_width, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(skip_width)
 
@@ -64,15 +83,16 @@ class LSLDNet(nn.Module):
     """An image (B, 3, H, W), H and W multiples of 32, to heatmap (B, K, H/4, W/4), centre offset (B, 2, ..), corner offset (B, 8, ..).
 
     heatmap_channels: 1 is the paper's (a vertebra is known by its place in the row); 6 gives each of L1..S1 its own.
+    attention: the whole MSAM, or less of it for the ablation.
     Offsets are in cells of the output grid, x before y, corners in the order of `anatomy.Corner`.
     """
 
-    def __init__(self, heatmap_channels: int = 1) -> None:
+    def __init__(self, heatmap_channels: int = 1, attention: Attention = "channel+spatial") -> None:
         super().__init__()
         self.encoder = HRNet18()
-        self.p3 = DecoderStep(WIDTHS[2], WIDTHS[3])
-        self.p2 = DecoderStep(WIDTHS[1], WIDTHS[2])
-        self.p1 = DecoderStep(WIDTHS[0], WIDTHS[1])
+        self.p3 = DecoderStep(WIDTHS[2], WIDTHS[3], attention)
+        self.p2 = DecoderStep(WIDTHS[1], WIDTHS[2], attention)
+        self.p1 = DecoderStep(WIDTHS[0], WIDTHS[1], attention)
         width = WIDTHS[0]
         self.heatmap = nn.Sequential(
             nn.Conv2d(width, HEAD_WIDTH, 3, padding=1), nn.ReLU(), nn.Conv2d(HEAD_WIDTH, heatmap_channels, 1)

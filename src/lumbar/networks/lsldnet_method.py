@@ -16,25 +16,39 @@ from lumbar.landmarks.decoding import (
     to_landmarks,
 )
 from lumbar.landmarks.spine import SpineLandmarks
-from lumbar.networks.lsldnet import LSLDNet
+from lumbar.networks.lsldnet import Attention, LSLDNet
 from lumbar.networks.lsldnet_targets import lsld_loss, make_targets, naming_loss
 from lumbar.networks.method import LandmarkMethod
 
-_MAPS = ("heatmap", "centre_offset", "corner_offset")
+MAPS = ("heatmap", "centre_offset", "corner_offset")
+
+_NAMES: dict[Attention, str] = {
+    "none": "lsld-net-base",
+    "channel": "lsld-net-without-sae",
+    "channel+spatial": "lsld-net",
+}
 
 
-def lsld_net() -> LandmarkMethod:
-    """The paper's: one heatmap channel, offsets learnt in the centre's cell, vertebrae named by their order."""
+def lsld_net(attention: Attention = "channel+spatial") -> LandmarkMethod:
+    """The paper's: one heatmap channel, offsets learnt in the centre's cell, vertebrae named by their order.
+
+    attention: less than all of it gives the second and third row of the ablation (Table III).
+    """
 
     def loss(maps: tuple[Tensor, ...], points: Tensor, height: int, width: int) -> dict[str, Tensor]:
-        return lsld_loss(_three(maps), make_targets(points, height, width, heatmap_channels=1, reach=0))
+        return lsld_loss(three_maps(maps), make_targets(points, height, width, heatmap_channels=1, reach=0))
 
-    def decode(maps: tuple[NDArray[Any], ...]) -> SpineLandmarks:
-        heatmap, centre_offset, corner_offset = maps
-        found = find_candidates(heatmap, centre_offset, corner_offset)
-        return to_landmarks(found, name_by_order(found))
+    def build() -> LSLDNet:
+        return LSLDNet(heatmap_channels=1, attention=attention)
 
-    return LandmarkMethod("lsld-net", _MAPS, lambda: LSLDNet(heatmap_channels=1), loss, decode)
+    return LandmarkMethod(_NAMES[attention], MAPS, build, loss, decode_by_order)
+
+
+def decode_by_order(maps: tuple[NDArray[Any], ...]) -> SpineLandmarks:
+    """The six strongest centres and their corners, L1 to S1 from the top down; heatmap (1, h, w), offsets (2, h, w), (8, h, w)."""
+    heatmap, centre_offset, corner_offset = maps
+    found = find_candidates(heatmap, centre_offset, corner_offset)
+    return to_landmarks(found, name_by_order(found))
 
 
 def lsld_net_levels() -> LandmarkMethod:
@@ -42,7 +56,7 @@ def lsld_net_levels() -> LandmarkMethod:
 
     def loss(maps: tuple[Tensor, ...], points: Tensor, height: int, width: int) -> dict[str, Tensor]:
         targets = make_targets(points, height, width, heatmap_channels=6, reach=LEVELS_REACH)
-        parts = lsld_loss(_three(maps), targets)
+        parts = lsld_loss(three_maps(maps), targets)
         naming = naming_loss(maps[0], targets.heatmap)
         return {**parts, "naming": naming, "total": parts["total"] + naming}
 
@@ -50,9 +64,10 @@ def lsld_net_levels() -> LandmarkMethod:
         found = find_level_candidates(maps)
         return to_landmarks(found, name_by_level(found))
 
-    return LandmarkMethod("lsld-net-levels", _MAPS, lambda: LSLDNet(heatmap_channels=6), loss, decode)
+    return LandmarkMethod("lsld-net-levels", MAPS, lambda: LSLDNet(heatmap_channels=6), loss, decode)
 
 
-def _three(maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+def three_maps(maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Heatmap, centre offset and corner offset of a network that answers with these."""
     heatmap, centre_offset, corner_offset = maps
     return heatmap, centre_offset, corner_offset

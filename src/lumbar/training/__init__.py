@@ -1,6 +1,8 @@
-"""One plain training loop for both networks, and the export of what it made."""
+"""One plain training loop for both networks, the export of what it made, and a trained method at work."""
 
+from lumbar.training.landmark_task import View
 from lumbar.training.loop import Recipe
+from lumbar.training.prediction import TrainedMethod, shipped_localiser
 from lumbar.training.runs import export, films_in, run
 
-__all__ = ["Recipe", "export", "films_in", "run"]
+__all__ = ["Recipe", "TrainedMethod", "View", "export", "films_in", "run", "shipped_localiser"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lumbar.crop import cut, standardised
 from lumbar.geometry import Affine2D, FloatArray, letterbox
+from lumbar.radiograph import Radiograph
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,23 @@ def crop_window(
     free = np.maximum([wide - size[0], tall - size[1]], 0.0)
     corner = low - free * np.clip(rng.normal(0.5, 0.25, 2), 0.0, 1.0)
     fit = letterbox((*corner, corner[0] + wide, corner[1] + tall), height, width, "film", "crop")
+    return fit.then(_roll(height, width, rng, roll_deg))
+
+
+def film_window(radiograph: Radiograph, height: int, width: int, rng: np.random.Generator) -> Affine2D:
+    """Film -> view of height x width that holds about the whole film: its edges moved by up to a tenth, and a small roll."""
+    size = np.array([radiograph.width, radiograph.height * radiograph.aspect])
+    low, high = rng.uniform(-0.1, 0.1, 2) * size, (1 + rng.uniform(-0.1, 0.1, 2)) * size
+    square = Affine2D.scaling(1.0, radiograph.aspect, "film", "upright")
+    fit = square.then(letterbox((*low, *high), height, width, "upright", "crop"))
+    return fit.then(_roll(height, width, rng, 5.0))
+
+
+def _roll(height: int, width: int, rng: np.random.Generator, roll_deg: float) -> Affine2D:
     angle = np.radians(np.clip(rng.normal(0, roll_deg), -3 * roll_deg, 3 * roll_deg)) if roll_deg else 0.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
-    return fit.then(Affine2D(turn, middle - turn @ middle, "crop", "crop"))
+    return Affine2D(turn, middle - turn @ middle, "crop", "crop")
 
 
 def seen_through(

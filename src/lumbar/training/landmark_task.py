@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from lumbar.geometry import FloatArray
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.landmarks.spine import SpineLandmarks
 from lumbar.networks.method import LandmarkMethod
-from lumbar.training.augmentation import Contrast, crop_window, seen_through
+from lumbar.training.augmentation import Contrast, crop_window, film_window, seen_through
 from lumbar.training.loop import Recipe, Task
 from lumbar.training.stream import Films, FilmStream, batches, visible_only
 
@@ -23,13 +24,25 @@ FILL = (0.42, 1.0)
 """Shares of the crop's height that L1 to S1 take in training."""
 
 
-def landmark_task(method: LandmarkMethod, height: int, width: int, recipe: Recipe, films: Films) -> Task:
-    """The task of training `method` on crops of height x width from `films`."""
+class View(StrEnum):
+    """What of a film a landmark network sees: a crop around the lumbosacral box, or all of it."""
+
+    BOX = "box"
+    FILM = "film"
+
+
+def landmark_task(
+    method: LandmarkMethod, height: int, width: int, recipe: Recipe, films: Films, view: View = View.BOX
+) -> Task:
+    """The task of training `method` on views of height x width of `films`."""
 
     def sample(film: AnnotatedFilm, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         left = film.facing_left()
         pixels, points = left.radiograph.pixels, left.landmarks_px
-        window = crop_window(points, height, width, rng.uniform(*FILL), rng)
+        if view is View.BOX:
+            window = crop_window(points, height, width, rng.uniform(*FILL), rng)
+        else:
+            window = film_window(left.radiograph, height, width, rng)
         image = seen_through(pixels, window, height, width, Contrast.draw(rng), rng)
         return network_input([image])[0], visible_only(window.apply(points), height, width).astype(np.float32)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lumbar.datasets import BuuFolder
+from lumbar.datasets import BuuFolder, Split
 from lumbar.methods import METHODS
 from lumbar.networks.method import LandmarkMethod
 from lumbar.networks.yolov8 import yolov8n
 from lumbar.training import checkpoint
-from lumbar.training.landmark_task import landmark_task
+from lumbar.training.landmark_task import View, landmark_task
 from lumbar.training.localiser_task import FACINGS, localiser_task
 from lumbar.training.loop import Recipe, train
 from lumbar.training.onnx_export import export_onnx
@@ -39,12 +39,21 @@ def run(
     width: int | None,
     start_from: Path | None,
     device: str,
+    view: View = View.BOX,
+    first_films: int | None = None,
+    split: Path | None = None,
 ) -> Path:
     """Train `stage` in `folder`, or go on there; returns the file with the best weights.
 
+    view: what the landmark network sees of a film. first_films: so many of `data` only.
+    split: a folder of lists of patients as `datasets.Split` writes them; without it one film in eight is held out.
     Raises ValueError for a size, method or device that is not allowed, FileNotFoundError for missing weights.
     """
-    films = Films.simulated(recipe.seed) if data is None else Films.of_folder(BuuFolder.open(data), recipe.seed)
+    films = (
+        Films.simulated(recipe.seed)
+        if data is None
+        else Films.of_folder(BuuFolder.open(data).first(first_films), recipe.seed)
+    )
     where = _device(device)
     if stage == "localiser":
         side = _multiple_of_32("height", height or 640)
@@ -55,11 +64,25 @@ def run(
     else:
         tall = _multiple_of_32("height", height or 1024)
         wide = _multiple_of_32("width", width or tall // 2)
-        task = landmark_task(_method(method), tall, wide, recipe, films)
-        about = {"method": method, "height": str(tall), "width": str(wide)}
+        task = landmark_task(method_called(method), tall, wide, recipe, films, view)
+        about = {"method": method, "height": str(tall), "width": str(wide), "view": view.value}
     if start_from is not None:
         load_weights(task.network, start_from)
     return train(task, recipe, folder, where, about)
+
+
+def films_of(data: Path | None, seed: int, first_films: int | None, split: Path | None) -> Films:
+    """Films to train on and to choose by: simulated where there is no `data`.
+
+    Raises ValueError, FileNotFoundError as `run` does.
+    """
+    if data is None:
+        return Films.simulated(seed)
+    folder = BuuFolder.open(data).first(first_films)
+    if split is None:
+        return Films.of_folder(folder, seed)
+    parts = Split.read(split, folder.cases)
+    return Films.of_cases(parts.cases("train", folder.cases), parts.cases("validation", folder.cases))
 
 
 def export(stage: str, weights: Path, folder: Path, about: str) -> dict[str, float]:
@@ -75,9 +98,9 @@ def export(stage: str, weights: Path, folder: Path, about: str) -> dict[str, flo
         network: nn.Module = yolov8n(classes=len(FACINGS))
         outputs: tuple[str, ...] = ("boxes",)
     else:
-        network, outputs = _method(method).build(), _method(method).outputs
+        network, outputs = method_called(method).build(), method_called(method).outputs
     load_weights(network, weights)
-    validation = {k: v for k, v in found.items() if k not in ("method", "height", "width")}
+    validation = {k: v for k, v in found.items() if k not in ("method", "height", "width", "view")}
     card = {"stage": stage, "method": method, "about": about, "validation": validation}
     return export_onnx(network, folder / f"{stage}.onnx", height, width, outputs, card)
 
@@ -99,7 +122,8 @@ def _metadata(path: Path) -> dict[str, str]:
     return checkpoint.read_tensors(path)[1]
 
 
-def _method(name: str) -> LandmarkMethod:
+def method_called(name: str) -> LandmarkMethod:
+    """The landmark method of that name. Raises ValueError where there is none."""
     if name not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {name!r}")
     return METHODS[name]()

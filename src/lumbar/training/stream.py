@@ -5,7 +5,7 @@ Each film is used for several samples before the next takes its place, and sampl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from lumbar.datasets import BuuFolder
+from lumbar.datasets import BuuFolder, Case
 from lumbar.geometry import FloatArray
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.synthesis import simulate_film
@@ -77,8 +77,20 @@ class Films:
         held_out = max(1, len(order) // 8)
         if len(order) < 2:
             raise ValueError("a folder to train on must hold at least two films with their csv; got one")
-        kept, out = order[held_out:], order[:held_out]
-        return cls(lambda index: folder[kept[index % len(kept)]], lambda index: folder[out[index % len(out)]], held_out)
+        cases = [folder.cases[index] for index in order]
+        return cls.of_cases(cases[held_out:], cases[:held_out])
+
+    @classmethod
+    def of_cases(cls, training: Sequence[Case], validation: Sequence[Case]) -> Films:
+        """These films on disk. Raises ValueError where either are none."""
+        for name, cases in (("training", training), ("validation", validation)):
+            if not cases:
+                raise ValueError(f"{name} must hold at least one film with its csv; got none")
+        return cls(
+            lambda index: training[index % len(training)].open(),
+            lambda index: validation[index % len(validation)].open(),
+            len(validation),
+        )
 
 
 def batches(stream: FilmStream, batch_size: int, workers: int) -> Iterator[tuple[Tensor, ...]]:

@@ -1,0 +1,228 @@
+"""`lumbar read`, `lumbar assess` and `lumbar demo`: films and studies in, readings out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lumbar.anatomy import Posture, Side
+from lumbar.cli.terminal import (
+    Facing,
+    OutFolder,
+    Spacing,
+    Threads,
+    WeightsFolder,
+    or_usage,
+    png,
+    stderr,
+    stdout,
+    usage,
+    with_progress,
+    write_whole,
+)
+from lumbar.radiograph import PixelSpacing, UnreadableFilm
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lumbar.pipeline import Reader
+    from lumbar.reading import Reading
+
+_BESIDE_FILMS = (".csv", ".html", ".json", ".txt")  # tables and notes in a study's folder need no word
+
+
+def read(
+    films: Annotated[list[Path], typer.Argument(metavar="FILM...", help="DICOM, PNG, JPEG or TIFF files.")],
+    out: OutFolder,
+    spacing: Spacing = None,
+    facing: Facing = None,
+    threads: Threads = None,
+    weights: WeightsFolder = None,
+) -> None:
+    """Read each FILM and write its reading (JSON), overlay (PNG) and report (HTML)."""
+    from lumbar.report import reading_table
+
+    desk = _Desk.open(out, spacing, facing, threads, weights)
+    for result in with_progress(films, "reading", desk.read):
+        if result is not None:
+            stdout.print(reading_table(result.reading))
+    desk.finish()
+
+
+def assess(
+    out: OutFolder,
+    study: Annotated[Path | None, typer.Argument(metavar="[STUDY]", help="A folder with two or three films.")] = None,
+    flexion: Annotated[Path | None, typer.Option(help="The flexion film, instead of STUDY.")] = None,
+    extension: Annotated[Path | None, typer.Option(help="The extension film.")] = None,
+    neutral: Annotated[Path | None, typer.Option(help="The neutral film, if there is one.")] = None,
+    spacing: Spacing = None,
+    facing: Facing = None,
+    threads: Threads = None,
+    weights: WeightsFolder = None,
+) -> None:
+    """Compare flexion with extension: motion, slip, grade and stability of each level, as study.json and study.html."""
+    named = {Posture.FLEXION: flexion, Posture.NEUTRAL: neutral, Posture.EXTENSION: extension}
+    given = {posture: film for posture, film in named.items() if film is not None}
+    if (study is None) == (not given):
+        usage("give either a STUDY folder or --flexion and --extension")
+    if given and not {Posture.FLEXION, Posture.EXTENSION} <= set(given):
+        usage("--flexion and --extension are both needed")
+    desk = _Desk.open(out, spacing, facing, threads, weights)
+    if study is None:
+        _assess(desk, list(given.values()), list(given))
+    else:
+        _assess(desk, _films_in(study), None)
+
+
+def demo(out: OutFolder = Path("out"), threads: Threads = None) -> None:
+    """Read and assess the study that comes with the package: a simulated patient in flexion, neutral and extension."""
+    from lumbar.report import reading_table
+
+    desk = _Desk.open(out, None, None, threads, None)
+    results = _assess(
+        desk, sorted((Path(__file__).parent.parent / "examples" / "study").glob("*.dcm")), None, finish=False
+    )
+    for result in results:
+        stdout.print(reading_table(result.reading))
+    stderr.print(f"pictures, reports and JSON are in {out}; start with {out / 'study.html'}", soft_wrap=True)
+    desk.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    film: Path
+    reading: Reading
+    overlay: NDArray[np.uint8]
+
+
+class _Desk:
+    """Reads films one after the other, writes what belongs to each, and remembers what failed."""
+
+    def __init__(self, out: Path, reader: Reader, spacing: PixelSpacing | None, facing: Side | None) -> None:
+        self.out, self._reader, self._spacing, self._facing = out, reader, spacing, facing
+        self._failed = False
+        self._written: dict[str, Path] = {}
+
+    @classmethod
+    def open(
+        cls, out: Path, spacing: str | None, facing: Side | None, threads: int | None, weights: Path | None
+    ) -> _Desk:
+        given = None if spacing is None else or_usage(lambda: parse_spacing(spacing))
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            usage(f"--out must be a folder that can be written to; got {out}: {problem.strerror}")
+        from lumbar.pipeline import Reader
+        from lumbar.runtime import FOLDER, load_weights
+
+        networks = or_usage(lambda: [load_weights(weights or FOLDER, stage) for stage in ("localiser", "landmarks")])
+        return cls(out, Reader.of(networks[0], networks[1], threads), given, facing)
+
+    def read(self, film: Path) -> _Result | None:
+        """Read one film and write its files; None, and a line on stderr, where that failed."""
+        try:
+            return self._read(film)
+        except UnreadableFilm as problem:
+            self.fail(film, str(problem))
+        except OSError as problem:
+            self.fail(film, f"{problem.strerror or problem}; check the path, the disk and its permissions")
+        except MemoryError:
+            self.fail(film, "not enough memory for this film; export it smaller")
+        return None
+
+    def _read(self, film: Path) -> _Result:
+        from lumbar.films import open_film
+        from lumbar.report import draw_overlay, reading_page
+
+        stem = film.stem
+        if stem in self._written:
+            raise UnreadableFilm(
+                f"its reading would overwrite that of {self._written[stem]}", "rename it, or read it with another --out"
+            )
+        radiograph = open_film(film, self._spacing)
+        source = "DICOM"
+        if self._facing is not None:
+            radiograph, source = radiograph.facing(self._facing), "--facing"
+        reading = self._reader.read(radiograph, film.name, source)
+        overlay = draw_overlay(radiograph, reading)
+        write_whole(self.out / f"{stem}.overlay.png", png(overlay))
+        write_whole(self.out / f"{stem}.report.html", reading_page(reading, overlay).encode())
+        write_whole(self.out / f"{stem}.reading.json", (reading.to_json() + "\n").encode())
+        self._written[stem] = film
+        return _Result(film, reading, overlay)
+
+    def fail(self, what: Path | str, why: str) -> None:
+        """One line, and exit code 1 in the end."""
+        self._failed = True
+        stderr.print(f"{what}: {why}", style="red", markup=False, soft_wrap=True)
+
+    def finish(self) -> None:
+        """Leave with exit code 1 if anything failed."""
+        if self._failed:
+            raise typer.Exit(1)
+
+
+def _assess(
+    desk: _Desk, films: Sequence[Path], postures: Sequence[Posture] | None, finish: bool = True
+) -> list[_Result]:
+    """Read the films, tell who is who (unless `postures` says), write study.json and study.html, print the table."""
+    from lumbar.report import study_page, study_table
+    from lumbar.study import assess_study, order_by_posture
+
+    results = [result for result in with_progress(films, "reading", desk.read) if result is not None]
+    try:
+        if postures is None:
+            roles = order_by_posture([result.reading for result in results])._asdict()
+        elif len(results) == len(films):
+            roles = {posture.value: result.reading for posture, result in zip(postures, results, strict=True)}
+        else:
+            raise ValueError("a film of the study could not be read")
+        found = assess_study(**roles)
+    except ValueError as problem:
+        desk.fail("study", f"{problem}")
+        raise typer.Exit(1) from None
+    overlays = {
+        Posture(role): result.overlay
+        for role, reading in roles.items()
+        for result in results
+        if result.reading is reading
+    }
+    write_whole(desk.out / "study.html", study_page(found, overlays).encode())
+    write_whole(desk.out / "study.json", (found.to_json() + "\n").encode())
+    stdout.print(study_table(found))
+    if finish:
+        desk.finish()
+    return results
+
+
+def _films_in(folder: Path) -> list[Path]:
+    """The files of a study's folder that are films by their content; the others are named and passed over."""
+    from lumbar.films import is_film
+
+    if not folder.is_dir():
+        usage(f"STUDY must be a folder; got {folder}")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    films = [path for path in files if is_film(path)]
+    for path in files:
+        if path not in films and path.suffix.lower() not in _BESIDE_FILMS:
+            stderr.print(f"{path}: passed over, it is not a film", markup=False, soft_wrap=True)
+    return films
+
+
+def parse_spacing(text: str) -> PixelSpacing:
+    """ROW or ROW,COLUMN in mm.
+
+    >>> parse_spacing("0.2,0.25").column_mm
+    0.25
+    """
+    try:
+        lengths = [float(part) for part in text.split(",")]
+        row, column = lengths * 2 if len(lengths) == 1 else lengths
+        return PixelSpacing(row, column, "--spacing", "patient")
+    except ValueError:
+        raise ValueError(f"--spacing must be ROW or ROW,COLUMN, each between 0 and 100 mm; got {text!r}") from None

@@ -1,0 +1,92 @@
+"""What the commands share: how they talk to a terminal, their common options, and how they leave."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lumbar.anatomy import Side
+from lumbar.whole_file import written_aside
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+stdout = Console(width=None if sys.stdout.isatty() else 120)
+stderr = Console(stderr=True, highlight=False)
+
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder for what is written; made if it is not there.")]
+Spacing = Annotated[
+    str | None, typer.Option(help="Pixel spacing in mm at the patient, ROW or ROW,COLUMN; overrides what a file says.")
+]
+Facing = Annotated[Side | None, typer.Option(help="Side of the film that is anterior; else it is found from the film.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of the networks; all by default.")]
+WeightsFolder = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Folder with weights as `lumbar export` writes them, instead of those shipped."),
+]
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file aside and rename it: it is there as a whole or not at all."""
+    with written_aside(path) as aside:
+        aside.write_bytes(data)
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """An RGB picture (H, W, 3) as a PNG file."""
+    import cv2
+
+    done, data = cv2.imencode(".png", picture[..., ::-1])
+    assert done
+    return bytes(data.tobytes())
+
+
+def with_progress(items: Sequence[Item], what: str, make: Callable[[Item], Made]) -> Iterable[Made]:
+    """Make one thing after the other under a progress bar."""
+    return (make(item) for item in in_progress(items, what))
+
+
+def in_progress(items: Sequence[Item], what: str) -> Iterable[Item]:
+    """The items one after the other under a progress bar (none where stderr is no terminal)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task(what, total=len(items))
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+def training_room() -> ModuleType:
+    """The room that needs torch, or one line that says how to install it."""
+    try:
+        from lumbar import training
+    except ImportError as missing:
+        usage(
+            f"training needs more packages ({missing.name} is missing); install them with: pip install 'lumbar[train]'"
+        )
+    return training
+
+
+def or_usage(make: Callable[[], Made]) -> Made:
+    """What `make` makes; a wrong argument or a missing file ends the command as a usage error."""
+    try:
+        return make()
+    except (ValueError, FileNotFoundError) as problem:
+        usage(str(problem))
+
+
+def usage(problem: str) -> NoReturn:
+    """One line, and exit code 2."""
+    stderr.print(f"lumbar: {problem}", style="red", markup=False, soft_wrap=True)
+    raise typer.Exit(2)
