@@ -12,8 +12,10 @@ from lumbar.measurements import (
     QUANTITIES,
     Measurement,
     Unmeasurable,
+    genant_grade,
     implausibilities,
     measure,
+    measure_everything,
     measure_lordosis,
     quantity_from_json,
 )
@@ -28,7 +30,7 @@ A_BENT_SPINE = a_spine(
 
 
 def at(spine, name, site):
-    (found,) = [m for m in measure(spine) if (m.quantity, m.site) == (name, site)]
+    (found,) = [m for m in measure_everything(spine) if (m.quantity, m.site) == (name, site)]
     return found
 
 
@@ -92,6 +94,65 @@ def test_every_quantity_is_answered_at_every_level():
 
 def test_lordosis_is_the_sum_of_the_disc_angles_of_a_spine_of_rectangles():
     assert measure_lordosis(A_BENT_SPINE).value == pytest.approx(6 + 10 + 13 + 12 + 16)
+
+
+def test_segmental_lordoses_add_up_to_the_lordosis():
+    levels = [at(A_BENT_SPINE, "segmental_lordosis", str(level)).value for level in LEVELS]
+    assert sum(levels) == pytest.approx(measure_lordosis(A_BENT_SPINE).value)
+
+
+def test_a_disc_of_rectangles_is_8_mm_high_and_a_quarter_of_32_mm_deep():
+    spine = a_spine()
+    for part in ("anterior", "middle", "posterior"):
+        assert at(spine, f"disc_height_{part}", "L4/L5").value == pytest.approx(8)
+    assert at(spine, "disc_height_index", "L4/L5").value == pytest.approx(25)
+
+
+def test_a_disc_that_opens_by_ten_degrees_is_higher_in_front():
+    spine = a_spine(angle_deg={"L4/L5": 10})
+    front, middle, back = (
+        at(spine, f"disc_height_{part}", "L4/L5").value for part in ("anterior", "middle", "posterior")
+    )
+    assert front > middle > back == pytest.approx(8)
+    assert front == pytest.approx(np.hypot(32 * (1 - np.cos(np.radians(10))), 8 + 32 * np.sin(np.radians(10))))
+
+
+def test_a_disc_height_index_needs_no_pixel_spacing():
+    flat = AnatomicalSpine(a_spine().points * 5, a_spine().covariance, in_mm=False)
+    assert at(flat, "disc_height_index", "L1/L2").value == pytest.approx(25)
+    assert isinstance(at(flat, "disc_height_middle", "L1/L2"), Unmeasurable)
+
+
+def test_a_body_that_lost_a_quarter_of_its_front_is_wedged_moderately():
+    spine = moved(a_spine(), L1_superior_anterior=[0, -6.25])
+    assert at(spine, "anterior_height", "L1").value == pytest.approx(18.75)
+    assert at(spine, "posterior_height", "L1").value == pytest.approx(25)
+    assert at(spine, "height_ratio", "L1").value == pytest.approx(75)
+    assert at(spine, "wedge_angle", "L1").value == pytest.approx(-np.degrees(np.arctan(6.25 / 32)))
+    assert genant_grade(at(spine, "height_ratio", "L1").value) == 2
+
+
+def test_the_sacral_slope_is_that_of_the_spine_and_turns_with_the_film():
+    assert at(a_spine(sacral_slope_deg=37), "sacral_slope", "S1").value == pytest.approx(37)
+
+
+def test_bodies_are_measured_from_l1_to_l5():
+    sites = [m.site for m in measure_everything(A_BENT_SPINE) if m.quantity == "wedge_angle"]
+    assert sites == ["L1", "L2", "L3", "L4", "L5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "site"),
+    [("disc_height_middle", "L3/L4"), ("disc_height_index", "L3/L4"), ("height_ratio", "L3"), ("wedge_angle", "L3"),
+     ("segmental_lordosis", "L3/L4"), ("sacral_slope", "S1"), ("lordosis", "L1-S1"), ("slip", "L3/L4")],
+)  # fmt: skip
+def test_the_error_of_every_kind_of_figure_is_that_of_drawn_corners(name, site):
+    spine, rng = a_spine(angle_deg={"L3/L4": 8}, corner_error_mm=0.4), np.random.default_rng(1)
+    drawn = [
+        at(AnatomicalSpine(spine.points + rng.normal(0, 0.4, (22, 2)), spine.covariance, True), name, site).value
+        for _ in range(150)
+    ]
+    assert at(spine, name, site).standard_error == pytest.approx(np.std(drawn), rel=0.2)
 
 
 def test_units_and_definitions_stand_beside_each_value():

@@ -102,4 +102,4 @@ def test_a_study_shows_motion_verdict_and_probability():
     text = printed(study_table(study))
     assert "unstable" in text and "> 99 %" in text and "stable" in text
     page = study_page(study, {Posture.FLEXION: draw_overlay(a_film(), flexion)})
-    assert "translation over 3 mm" in page and page.count("<img") == 1 and "> 99" in page.replace("&gt;", ">")
+    assert "translation &gt; 3 mm" in page and page.count("<img") == 1 and "> 99" in page.replace("&gt;", ">")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lumbar.images import head_of, is_image, read_image
@@ -31,6 +32,25 @@ def is_film(path: str | os.PathLike[str]) -> bool:
     except UnreadableFilm:
         return True
     return is_image(head) or _is_dicom(head)
+
+
+def of_other_patients(paths: Sequence[str | os.PathLike[str]]) -> list[str | os.PathLike[str]]:
+    """Those of the films that say they are of another patient than the first that says whose it is.
+
+    Only DICOM files say so; what cannot be read is passed over.
+    """
+    from lumbar.dicom.patient import patient_token
+
+    owners = [(path, patient_token(path)) for path in paths if _says_whose(path)]
+    known = [(path, owner) for path, owner in owners if owner is not None]
+    return [path for path, owner in known if owner != known[0][1]]
+
+
+def _says_whose(path: str | os.PathLike[str]) -> bool:
+    try:
+        return _is_dicom(head_of(path))
+    except UnreadableFilm:
+        return False
 
 
 def _is_dicom(head: bytes) -> bool:

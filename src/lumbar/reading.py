@@ -11,17 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from lumbar.anatomy import LANDMARK_INDEX, LANDMARKS, LEVELS, Posture, Side, Vertebra, corners_of
+from lumbar.anatomy import LANDMARK_INDEX, LANDMARKS, Posture, Side, Vertebra, corners_of
 from lumbar.assessment import SlipGrade, grade_slip
 from lumbar.landmarks import AnatomicalSpine, SpineLandmarks
 from lumbar.localisation import LumbosacralBox
 from lumbar.measurements import (
-    QUANTITIES,
     SLIP,
     Measurement,
     Unmeasurable,
     implausibilities,
-    measure,
+    measure_everything,
     quantity_from_json,
 )
 from lumbar.radiograph import PixelSpacing, Radiograph
@@ -108,10 +107,11 @@ class Reading:
         spine = landmarks.to_anatomical(radiograph.anterior, radiograph.spacing)
         warnings = (*doubts, *_doubts_about_lengths(radiograph.spacing))
         if box is None and not landmarks.present.any():
-            measurements: tuple[Measurement | Unmeasurable, ...] = _nothing_measured()
+            every = (Unmeasurable(m.quantity, m.site, NO_SPINE) for m in measure_everything(spine))
+            measurements: tuple[Measurement | Unmeasurable, ...] = tuple(every)
             warnings = (*warnings, NO_SPINE)
         else:
-            measurements = measure(spine)
+            measurements = measure_everything(spine)
             warnings = (*warnings, *implausibilities(spine))
         return cls(
             film=_without_folder(film),
@@ -238,10 +238,6 @@ def installed_version() -> str:
 def _doubts_about_lengths(spacing: PixelSpacing | None) -> tuple[str, ...]:
     doubts = {"detector": (DETECTOR_PLANE,), "unknown": (UNKNOWN_PLANE,), "patient": ()}
     return () if spacing is None else doubts[spacing.plane]
-
-
-def _nothing_measured() -> tuple[Unmeasurable, ...]:
-    return tuple(Unmeasurable(quantity.name, str(level), NO_SPINE) for level in LEVELS for quantity in QUANTITIES)
 
 
 def _grades(measurements: Sequence[Measurement | Unmeasurable]) -> tuple[SlipGrade, ...]:

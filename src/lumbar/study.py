@@ -3,41 +3,73 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from lumbar.anatomy import Posture
 from lumbar.assessment import (
+    CRITERIA,
     PAPER,
     SlipGrade,
     StabilityAssessment,
     StabilityCriteria,
     Verdict,
-    assess_stability,
+    assess_level,
     grade_slip,
 )
-from lumbar.measurements import SLIP, Measurement, Unmeasurable, measure_lordosis
+from lumbar.geometry import FloatArray
+from lumbar.landmarks import AnatomicalSpine
+from lumbar.landmarks.same_bodies import SameBodies, fit_same_bodies
+from lumbar.measurements import (
+    SLIP,
+    LevelChange,
+    Measurement,
+    Unmeasurable,
+    measure,
+    measure_changes,
+    measure_lordosis,
+)
 from lumbar.reading import NOTICE, Reading, installed_version
 
-FORMAT = "lumbar.study/1"
+FORMAT = "lumbar.study/2"
 
 LEAST_LORDOSIS_CHANGE_DEG = 3.0
 """Films whose lordosis differs by less are not told apart. Our own choice: about the error of one reading of an angle
 between human observers, 2.6 degrees (Eur J Radiol 1994;18:227)."""
 
+LEAST_EFFORT_DEG = 10.0
+"""A change of lordosis between flexion and extension below this says little about instability: the patient hardly bent. Our own choice,
+a fifth of the 50 degrees or so that healthy people reach."""
+
+_WORDS = {
+    **dict.fromkeys(("flexion", "flex", "hyperflexion"), Posture.FLEXION),
+    **dict.fromkeys(("neutral", "upright"), Posture.NEUTRAL),
+    **dict.fromkeys(("extension", "ext", "hyperextension"), Posture.EXTENSION),
+}
+
+SHAPE_DEVIATION = 0.01
+"""How much a body's projected corners differ between two films because the patient turned a little, in endplate depths."""
+
+STRANGE_MISFIT = 6.0
+"""Bodies whose corners fit together worse than this, in units of what the errors of reading explain, may be of two patients."""
+
 
 @dataclass(frozen=True, slots=True)
 class LevelAssessment:
-    """One level: its motion between flexion and extension, and its slip and grade on one film.
+    """One level: its motion between flexion and extension, what each set of criteria says of it, and its slip and grade on one film.
 
-    slip_film: the posture of the film that `slip` is of: neutral, or flexion where no neutral film gave it.
-    grade: None where the slip could not be measured.
+    stability: by criteria, those that were asked for first. slip_film: the posture of the film that `slip` is of: neutral, or
+    flexion where no neutral film gave it. grade: None where the slip could not be measured.
     """
 
-    stability: StabilityAssessment
+    change: LevelChange
+    stability: tuple[StabilityAssessment, ...]
     slip: Measurement | Unmeasurable
     slip_film: Posture
     grade: SlipGrade | None
@@ -45,29 +77,46 @@ class LevelAssessment:
     @property
     def site(self) -> str:
         """Such as "L4/L5"."""
-        return self.stability.site
+        return self.change.site
+
+    @property
+    def verdict(self) -> StabilityAssessment:
+        """By the criteria that were asked for."""
+        return self.stability[0]
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all figures are the same; an error that is not known equals another."""
+        return isinstance(other, LevelAssessment) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash((self.site, self.stability))
 
     def to_json(self) -> dict[str, Any]:
-        """One flat dict; what could not be measured is {reason}, and what is not known is null."""
-        stability, grade = self.stability, self.grade
-        slip = _quantity("slip_percent", self.slip)
+        """One dict; what could not be measured is {reason}, and what is not known is null."""
+        slip, grade = _quantity("slip_percent", self.slip), self.grade
         return {
             "site": self.site,
-            **_quantity("translation_mm", stability.translation),
-            **_quantity("angulation_deg", stability.angulation),
+            **_quantity("translation_mm", self.change.translation),
+            **_quantity("slip_change_percent", self.change.slip),
+            **_quantity("angulation_deg", self.change.angulation),
+            "change_covariance": [[None if np.isnan(v) else float(v) for v in row] for row in self.change.covariance],
             **slip,
             "slip_film": self.slip_film,
             "grade": slip["slip_percent"] if grade is None else grade.grade,
             "direction": None if grade is None else grade.direction,
             "grade_probability_at_least": None if grade is None else grade.probability_at_least,
-            "verdict": stability.verdict,
-            "probability": stability.probability,
-            "verdict_reason": stability.reason,
+            "verdict": self.verdict.verdict,
+            "probability": self.verdict.probability,
+            "verdict_reason": self.verdict.reason,
+            "by_criteria": {
+                s.criteria: {"verdict": s.verdict, "probability": s.probability, "reason": s.reason}
+                for s in self.stability
+            },
         }
 
     @classmethod
-    def from_json(cls, entry: Mapping[str, Any], criteria: str) -> LevelAssessment:
-        """Back from `to_json`; `criteria` is the name of the criteria."""
+    def from_json(cls, entry: Mapping[str, Any]) -> LevelAssessment:
+        """Back from `to_json`."""
         site = entry["site"]
         slip = _quantity_back("slip", site, "slip_percent", "%", entry)
         grade = None
@@ -75,25 +124,34 @@ class LevelAssessment:
             shares = entry["grade_probability_at_least"]
             probability_at_least = None if shares is None else tuple(shares)
             grade = SlipGrade(site, slip.value, entry["grade"], entry["direction"], probability_at_least)
-        stability = StabilityAssessment(
+        change = LevelChange(
             site,
-            Verdict(entry["verdict"]),
-            entry["probability"],
             _quantity_back("translation", site, "translation_mm", "mm", entry),
+            _quantity_back("slip", site, "slip_change_percent", "%", entry),
             _quantity_back("angulation", site, "angulation_deg", "deg", entry),
-            entry["verdict_reason"],
-            criteria,
+            np.array(entry["change_covariance"], dtype=np.float64),
         )
-        return cls(stability, slip, Posture(entry["slip_film"]), grade)
+        stability = tuple(
+            StabilityAssessment(site, Verdict(said["verdict"]), said["probability"], said["reason"], name)
+            for name, said in entry["by_criteria"].items()
+        )
+        return cls(change, stability, slip, Posture(entry["slip_film"]), grade)
 
 
 @dataclass(frozen=True, slots=True)
 class StudyAssessment:
-    """What is said of every level. films: posture -> the film's name. warnings: what to doubt about the comparison."""
+    """What is said of every level.
+
+    films: posture -> the film's name. posture_sources: posture -> how it is known: "DICOM", "file name", "lordosis" or "given". criteria: those that were asked for; every level also says what the others make of it.
+    lordosis_change_deg: of L1 to S1 from flexion to extension, None where it could not be measured: how far the patient bent.
+    warnings: what to doubt about the comparison.
+    """
 
     films: Mapping[Posture, str]
+    posture_sources: Mapping[Posture, str]
     criteria: StabilityCriteria
     levels: tuple[LevelAssessment, ...]
+    lordosis_change_deg: float | None
     warnings: tuple[str, ...]
     software_version: str
 
@@ -103,8 +161,10 @@ class StudyAssessment:
             "format": FORMAT,
             "notice": NOTICE,
             "films": {posture.value: self.films[posture] for posture in Posture if posture in self.films},
-            "criteria": {**asdict(self.criteria), "rotation_deg": dict(self.criteria.rotation_deg)},
+            "posture_sources": {p.value: self.posture_sources[p] for p in Posture if p in self.posture_sources},
+            "criteria": asdict(self.criteria),
             "levels": [level.to_json() for level in self.levels],
+            "lordosis_change_deg": self.lordosis_change_deg,
             "warnings": list(self.warnings),
             "software_version": self.software_version,
         }
@@ -120,11 +180,12 @@ class StudyAssessment:
             document = json.loads(text)
             if document["format"] != FORMAT:
                 raise ValueError(f"format must be {FORMAT}; got {document['format']!r}")
-            criteria = StabilityCriteria(**document["criteria"])
             return cls(
                 films={Posture(posture): film for posture, film in document["films"].items()},
-                criteria=criteria,
-                levels=tuple(LevelAssessment.from_json(entry, criteria.name) for entry in document["levels"]),
+                posture_sources={Posture(posture): how for posture, how in document["posture_sources"].items()},
+                criteria=StabilityCriteria(**document["criteria"]),
+                levels=tuple(LevelAssessment.from_json(entry) for entry in document["levels"]),
+                lordosis_change_deg=document["lordosis_change_deg"],
                 warnings=tuple(document["warnings"]),
                 software_version=document["software_version"],
             )
@@ -143,10 +204,16 @@ class Postures(NamedTuple):
 
 
 def assess_study(
-    flexion: Reading, extension: Reading, neutral: Reading | None = None, criteria: StabilityCriteria = PAPER
+    flexion: Reading,
+    extension: Reading,
+    neutral: Reading | None = None,
+    criteria: StabilityCriteria = PAPER,
+    told_by: str = "given",
 ) -> StudyAssessment:
     """Compare flexion with extension at every level, and grade the slip on the neutral film, else on the flexion film.
 
+    told_by: how the postures are known that neither DICOM nor a file's name tells: "given" or "lordosis".
+    The bodies are fitted to all films together (`landmarks.same_bodies`): what moves is bone, and bone keeps its shape.
     Raises ValueError where a film's own posture contradicts the role that it is given.
     """
     roles = {Posture.FLEXION: flexion, Posture.NEUTRAL: neutral, Posture.EXTENSION: extension}
@@ -156,20 +223,73 @@ def assess_study(
             raise ValueError(
                 f"the {posture} film must not be marked as another posture; {film.film} is marked {film.posture}"
             )
-    stability = assess_stability(flexion.measurements, extension.measurements, criteria)
+    together = fit_films(films)
+    spines = dict(zip(films, together.spines, strict=True))
+    joint = _of_two(together, list(films).index(Posture.FLEXION), list(films).index(Posture.EXTENSION))
+    changes = measure_changes(spines[Posture.FLEXION], spines[Posture.EXTENSION], joint)
+    bent, straight = (measure_lordosis(spines[p]) for p in (Posture.FLEXION, Posture.EXTENSION))
+    lordosis = None
+    if isinstance(bent, Measurement) and isinstance(straight, Measurement):
+        lordosis = straight.value - bent.value
     return StudyAssessment(
         films={posture: film.film for posture, film in films.items()},
+        posture_sources={posture: _source(film, posture, told_by) for posture, film in films.items()},
         criteria=criteria,
-        levels=tuple(_level(of_level, flexion, neutral) for of_level in stability),
-        warnings=_doubts_about_comparison(films),
+        levels=tuple(_level(change, criteria, spines) for change in changes),
+        lordosis_change_deg=lordosis,
+        warnings=(*_doubts_about_comparison(films), *_doubts_about_motion(together, lordosis)),
         software_version=installed_version(),
     )
+
+
+def _source(film: Reading, posture: Posture, told_by: str) -> str:
+    if film.posture is posture:
+        return "DICOM"
+    return "file name" if told_by == "lordosis" and posture_named(film.film) is posture else told_by
+
+
+def posture_named(film: str) -> Posture | None:
+    """The posture that a file's name states in a word of its own; None where it states none, or more than one.
+
+    >>> posture_named("0017_FLEX.png"), posture_named("flexion-extension.png"), posture_named("exterior.png")
+    (<Posture.FLEXION: 'flexion'>, None, None)
+    """
+    said = {_WORDS[word] for word in re.findall(r"[a-z]+", film.lower().rsplit(".", 1)[0]) if word in _WORDS}
+    return said.pop() if len(said) == 1 else None
+
+
+def fit_films(films: Mapping[Posture, Reading]) -> SameBodies:
+    """The films' spines fitted together; where some are in mm and others are not, each as it was read."""
+    spines = [film.spine for film in films.values()]
+    if len({spine.in_mm for spine in spines}) > 1:
+        size = 2 * len(spines[0].points)
+        joint = np.zeros((len(spines) * size,) * 2)
+        for film, spine in enumerate(spines):
+            for row, covariance in enumerate(spine.covariance):
+                at = film * size + 2 * row
+                joint[at : at + 2, at : at + 2] = covariance
+        return SameBodies(tuple(spines), joint, float("nan"))
+    return fit_same_bodies(spines, SHAPE_DEVIATION * float(np.nanmean([_depth(spine) for spine in spines])))
+
+
+def _depth(spine: AnatomicalSpine) -> float:
+    with np.errstate(all="ignore"):
+        depths = np.linalg.norm(spine.points[::2] - spine.points[1::2], axis=1)
+        known = depths[np.isfinite(depths)]
+        return float(known.mean()) if known.size else float("nan")
+
+
+def _of_two(together: SameBodies, first: int, second: int) -> FloatArray:
+    """The covariance of two of the films."""
+    size = len(together.covariance) // len(together.spines)
+    rows = np.concatenate([np.arange(film * size, (film + 1) * size) for film in (first, second)])
+    return np.asarray(together.covariance[np.ix_(rows, rows)])
 
 
 def order_by_posture(readings: Sequence[Reading]) -> Postures:
     """Two or three films as flexion, extension and neutral.
 
-    A posture that a film states is taken; the others go by the lordosis from L1 to S1, least in flexion and most in
+    A posture that a film states is taken, in its DICOM header or else in its name; the others go by the lordosis from L1 to S1, least in flexion and most in
     extension. Two films are flexion and extension.
     Raises ValueError, saying why, where the postures cannot be told: not two or three films, a posture stated twice,
     two films of which one is neutral, or a lordosis that could not be measured or differs by less than
@@ -179,17 +299,17 @@ def order_by_posture(readings: Sequence[Reading]) -> Postures:
         raise ValueError(
             f"a study has a flexion and an extension film, and may have a neutral one; got {len(readings)} films"
         )
-    stated = {reading.posture: reading for reading in readings if reading.posture is not None}
-    counts = Counter(reading.posture for reading in readings if reading.posture is not None)
-    for posture, count in counts.items():
-        if count > 1:
-            names = ", ".join(reading.film for reading in readings if reading.posture is posture)
+    said = [reading.posture or posture_named(reading.film) for reading in readings]
+    stated = {posture: reading for posture, reading in zip(said, readings, strict=True) if posture is not None}
+    for posture, count in Counter(said).items():
+        if posture is not None and count > 1:
+            names = ", ".join(reading.film for reading, one in zip(readings, said, strict=True) if one is posture)
             raise ValueError(f"each posture must occur once; got {count} {posture} films: {names}")
     wanted = [posture for posture in Posture if len(readings) == 3 or posture is not Posture.NEUTRAL]
     if not set(stated) <= set(wanted):
         raise ValueError(f"two films must be flexion and extension; {stated[Posture.NEUTRAL].film} is a neutral one")
     open_roles = [posture for posture in wanted if posture not in stated]
-    unnamed = [reading for reading in readings if reading.posture is None]
+    unnamed = [reading for reading, posture in zip(readings, said, strict=True) if posture is None]
     ordered = unnamed if len(unnamed) < 2 else _by_lordosis(unnamed)
     films = {**stated, **dict(zip(open_roles, ordered, strict=True))}
     return Postures(films[Posture.FLEXION], films[Posture.EXTENSION], films.get(Posture.NEUTRAL))
@@ -213,14 +333,35 @@ def _by_lordosis(readings: Sequence[Reading]) -> list[Reading]:
     return [reading for _, reading in curved]
 
 
-def _level(stability: StabilityAssessment, flexion: Reading, neutral: Reading | None) -> LevelAssessment:
-    slip, slip_film = flexion.measured(SLIP.name, stability.site), Posture.FLEXION
-    if neutral is not None:
-        in_neutral = neutral.measured(SLIP.name, stability.site)
+def _level(
+    change: LevelChange, criteria: StabilityCriteria, spines: Mapping[Posture, AnatomicalSpine]
+) -> LevelAssessment:
+    others = (entry for entry in CRITERIA.values() if entry.name != criteria.name)
+    stability = tuple(assess_level(change, entry) for entry in (criteria, *others))
+    slip, slip_film = _slip(spines[Posture.FLEXION], change.site), Posture.FLEXION
+    if Posture.NEUTRAL in spines:
+        in_neutral = _slip(spines[Posture.NEUTRAL], change.site)
         if isinstance(in_neutral, Measurement) or isinstance(slip, Unmeasurable):
             slip, slip_film = in_neutral, Posture.NEUTRAL
     grade = grade_slip(slip.site, slip.value, slip.standard_error) if isinstance(slip, Measurement) else None
-    return LevelAssessment(stability, slip, slip_film, grade)
+    return LevelAssessment(change, stability, slip, slip_film, grade)
+
+
+def _slip(spine: AnatomicalSpine, site: str) -> Measurement | Unmeasurable:
+    return next(found for found in measure(spine) if (found.quantity, found.site) == (SLIP.name, site))
+
+
+def _doubts_about_motion(together: SameBodies, lordosis: float | None) -> tuple[str, ...]:
+    doubts = []
+    if lordosis is not None and abs(lordosis) < LEAST_EFFORT_DEG:
+        doubts.append(
+            f"the lordosis changes by {lordosis:.0f} degrees only: the patient hardly bent, and a stable level may not be one"
+        )
+    if together.misfit > STRANGE_MISFIT:
+        doubts.append(
+            "the vertebrae have other shapes on one film than on another: a film was misread, or they are of two patients"
+        )
+    return tuple(doubts)
 
 
 def _doubts_about_comparison(films: Mapping[Posture, Reading]) -> tuple[str, ...]:

@@ -1,18 +1,12 @@
 """Measurements -> verdicts, by named criteria."""
 
+from lumbar.assessment.criteria import COUNTER_EVIDENCE, CRITERIA, PAPER, StabilityCriteria
 from lumbar.assessment.meyerding import SlipGrade, grade_of, grade_slip
-from lumbar.assessment.stability import (
-    DISPLACEMENT_AT,
-    PAPER,
-    StabilityAssessment,
-    StabilityCriteria,
-    Verdict,
-    assess_level,
-    assess_stability,
-)
+from lumbar.assessment.stability import StabilityAssessment, Verdict, assess_level, assess_stability
 
 __all__ = [
-    "DISPLACEMENT_AT",
+    "COUNTER_EVIDENCE",
+    "CRITERIA",
     "PAPER",
     "SlipGrade",
     "StabilityAssessment",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from lumbar.assessment.normal import normal_tail
 
 BOUNDARIES_PERCENT = (25.0, 50.0, 75.0, 100.0)
 """Between I and II, II and III, III and IV, IV and V (ptosis), forward and backward alike.
@@ -86,12 +87,3 @@ def _probability_at_least(k: int, slip_percent: float, standard_error: float) ->
     backward = (LEAST_BACKWARD_PERCENT, *BOUNDARIES_PERCENT)[k - 1]
     beyond = normal_tail((forward - slip_percent) / standard_error)
     return min(1.0, beyond + normal_tail((backward + slip_percent) / standard_error))
-
-
-def normal_tail(z: float) -> float:
-    """P(a standard normal > z).
-
-    >>> normal_tail(0.0), round(normal_tail(1.6449), 3)
-    (0.5, 0.05)
-    """
-    return 0.5 * math.erfc(z / math.sqrt(2))

@@ -13,6 +13,7 @@ app = typer.Typer(
 for command in (
     reading.read,
     reading.assess,
+    reading.criteria,
     reading.demo,
     making.synthesise,
     making.train,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lumbar.anatomy import Posture, Side
+from lumbar.assessment import CRITERIA, PAPER, StabilityCriteria
 from lumbar.cli.terminal import (
     Facing,
     OutFolder,
@@ -60,6 +61,7 @@ def assess(
     flexion: Annotated[Path | None, typer.Option(help="The flexion film, instead of STUDY.")] = None,
     extension: Annotated[Path | None, typer.Option(help="The extension film.")] = None,
     neutral: Annotated[Path | None, typer.Option(help="The neutral film, if there is one.")] = None,
+    criteria: Annotated[str, typer.Option(help="By what a level is called unstable; see `lumbar criteria`.")] = "paper",
     spacing: Spacing = None,
     facing: Facing = None,
     threads: Threads = None,
@@ -72,11 +74,24 @@ def assess(
         usage("give either a STUDY folder or --flexion and --extension")
     if given and not {Posture.FLEXION, Posture.EXTENSION} <= set(given):
         usage("--flexion and --extension are both needed")
+    if criteria not in CRITERIA:
+        usage(f"--criteria must be one of {', '.join(CRITERIA)}; got {criteria!r}")
     desk = _Desk.open(out, spacing, facing, threads, weights)
     if study is None:
-        _assess(desk, list(given.values()), list(given))
+        _assess(desk, list(given.values()), list(given), CRITERIA[criteria])
     else:
-        _assess(desk, _films_in(study), None)
+        _assess(desk, _films_in(study), None, CRITERIA[criteria])
+
+
+def criteria() -> None:
+    """List the criteria of stability: their rules, their sources, and what speaks against them."""
+    from lumbar.assessment import COUNTER_EVIDENCE
+
+    for entry in CRITERIA.values():
+        stdout.print(f"{entry.name}: {entry.in_words()}", markup=False, soft_wrap=True)
+        stdout.print(f"    {entry.source}. {entry.remark}".rstrip(), markup=False, soft_wrap=True)
+    stdout.print(COUNTER_EVIDENCE, markup=False, soft_wrap=True)
+    stdout.print("Formulas and drawings: docs/definitions.md", soft_wrap=True)
 
 
 def demo(out: OutFolder = Path("out"), threads: Threads = None) -> None:
@@ -85,7 +100,7 @@ def demo(out: OutFolder = Path("out"), threads: Threads = None) -> None:
 
     desk = _Desk.open(out, None, None, threads, None)
     results = _assess(
-        desk, sorted((Path(__file__).parent.parent / "examples" / "study").glob("*.dcm")), None, finish=False
+        desk, sorted((Path(__file__).parent.parent / "examples" / "study").glob("*.dcm")), None, PAPER, finish=False
     )
     for result in results:
         stdout.print(reading_table(result.reading))
@@ -168,21 +183,33 @@ class _Desk:
 
 
 def _assess(
-    desk: _Desk, films: Sequence[Path], postures: Sequence[Posture] | None, finish: bool = True
+    desk: _Desk,
+    films: Sequence[Path],
+    postures: Sequence[Posture] | None,
+    criteria: StabilityCriteria,
+    finish: bool = True,
 ) -> list[_Result]:
     """Read the films, tell who is who (unless `postures` says), write study.json and study.html, print the table."""
+    from lumbar.films import of_other_patients
     from lumbar.report import study_page, study_table
     from lumbar.study import assess_study, order_by_posture
 
+    if others := of_other_patients(films):
+        desk.fail(
+            "study",
+            f"its films must be of one patient; {', '.join(Path(o).name for o in others)} say another patient id",
+        )
+        raise typer.Exit(1)
     results = [result for result in with_progress(films, "reading", desk.read) if result is not None]
     try:
+        told_by = "given"
         if postures is None:
-            roles = order_by_posture([result.reading for result in results])._asdict()
+            roles, told_by = order_by_posture([result.reading for result in results])._asdict(), "lordosis"
         elif len(results) == len(films):
             roles = {posture.value: result.reading for posture, result in zip(postures, results, strict=True)}
         else:
             raise ValueError("a film of the study could not be read")
-        found = assess_study(**roles)
+        found = assess_study(**roles, criteria=criteria, told_by=told_by)
     except ValueError as problem:
         desk.fail("study", f"{problem}")
         raise typer.Exit(1) from None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from lumbar.anatomy import Posture
-from lumbar.assessment import StabilityAssessment, Verdict, assess_stability, grade_of
+from lumbar.assessment import Verdict, assess_stability, grade_of
 from lumbar.evaluation.agreement import Agreement
 from lumbar.evaluation.landmark_scores import Figure
 from lumbar.evaluation.read_case import ReadCase
@@ -20,9 +20,11 @@ from lumbar.measurements import (
     INTERVERTEBRAL_ANGLE,
     SLIP,
     WALL_DISPLACEMENT,
+    LevelChange,
     Measurement,
     Unmeasurable,
     measure,
+    measure_changes,
     measure_lordosis,
     measure_sacral_slope,
 )
@@ -127,8 +129,8 @@ def score_studies(studies: Sequence[Study], seed: int = 0) -> StudyScores:
     for study in studies:
         if not {Posture.FLEXION, Posture.EXTENSION} <= set(study):
             raise ValueError(f"a study needs flexion and extension; got {', '.join(study) or 'no film'}")
-    true = [_levels(study, lambda case: case.truth_px) for study in studies]
-    found = [_levels(study, lambda case: case.found_px) for study in studies]
+    true = [_changes(study, lambda case: case.truth_px) for study in studies]
+    found = [_changes(study, lambda case: case.found_px) for study in studies]
     angle, displacement = (
         np.array(
             [
@@ -138,8 +140,12 @@ def score_studies(studies: Sequence[Study], seed: int = 0) -> StudyScores:
         )
         for what in ("angulation", "translation")
     )
-    right = [sum(_same(f, t) for f, t in zip(fs, ts, strict=True)) for fs, ts in zip(found, true, strict=True)]
-    decided = [sum(t.verdict is not Verdict.UNDETERMINED for t in ts) for ts in true]
+    verdicts = [[[level.verdict for level in assess_stability(c)] for c in side] for side in (found, true)]
+    decided = [sum(verdict is not Verdict.UNDETERMINED for verdict in known) for known in verdicts[1]]
+    right = [
+        sum(f is t and t is not Verdict.UNDETERMINED for f, t in zip(read, known, strict=True))
+        for read, known in zip(*verdicts, strict=True)
+    ]
     patients = [study[Posture.FLEXION].patient for study in studies]
     return StudyScores(
         len(studies),
@@ -150,25 +156,15 @@ def score_studies(studies: Sequence[Study], seed: int = 0) -> StudyScores:
     )
 
 
-def _levels(study: Study, points: Callable[[ReadCase], FloatArray]) -> tuple[StabilityAssessment, ...]:
-    flexion, extension = (
-        [_bare(m) for m in measure(study[p].spine(points(study[p])))] for p in (Posture.FLEXION, Posture.EXTENSION)
-    )
-    return assess_stability(flexion, extension)
-
-
-def _bare(measured: Measurement | Unmeasurable) -> Measurement | Unmeasurable:
-    return replace(measured, standard_error=None) if isinstance(measured, Measurement) else measured
+def _changes(study: Study, points: Callable[[ReadCase], FloatArray]) -> tuple[LevelChange, ...]:
+    flexion, extension = (study[p].spine(points(study[p])) for p in (Posture.FLEXION, Posture.EXTENSION))
+    return measure_changes(flexion, extension)
 
 
 def _apart(found: Measurement | Unmeasurable, true: Measurement | Unmeasurable) -> float:
     if isinstance(found, Unmeasurable) or isinstance(true, Unmeasurable):
         return float("nan")
     return abs(found.value - true.value)
-
-
-def _same(found: StabilityAssessment, true: StabilityAssessment) -> bool:
-    return true.verdict is not Verdict.UNDETERMINED and found.verdict is true.verdict
 
 
 def _mean_error(errors: FloatArray, patients: Sequence[str], seed: int) -> Figure:

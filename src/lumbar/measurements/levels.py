@@ -154,22 +154,23 @@ def measure(spine: AnatomicalSpine) -> tuple[Measurement | Unmeasurable, ...]:
 
 def measure_lordosis(spine: AnatomicalSpine) -> Measurement | Unmeasurable:
     """The angle between the superior endplates of L1 and S1 in degrees, lordotic +, at the site "L1-S1"."""
-    return _measure(LORDOSIS, "L1-S1", LORDOSIS.of(Vertebra.L1, Vertebra.S1), spine)
+    return measure_one(LORDOSIS, "L1-S1", LORDOSIS.of(Vertebra.L1, Vertebra.S1), spine)
 
 
 def measure_sacral_slope(spine: AnatomicalSpine) -> Measurement | Unmeasurable:
     """The fall of S1's superior endplate from the film's horizontal in degrees, at the site "S1"."""
-    return _measure(SACRAL_SLOPE, "S1", SACRAL_SLOPE.of(Vertebra.S1, Vertebra.S1), spine)
+    return measure_one(SACRAL_SLOPE, "S1", SACRAL_SLOPE.of(Vertebra.S1, Vertebra.S1), spine)
 
 
 def measured_at(level: Level, quantity: Quantity, spine: AnatomicalSpine) -> Measurement | Unmeasurable:
     """One quantity at one level."""
-    return _measure(quantity, str(level), quantity.of(level.upper, level.lower), spine)
+    return measure_one(quantity, str(level), quantity.of(level.upper, level.lower), spine)
 
 
-def _measure(
+def measure_one(
     quantity: Quantity, site: str, landmarks: Sequence[Landmark], spine: AnatomicalSpine
 ) -> Measurement | Unmeasurable:
+    """The quantity of these corners, called after `site`; or why it could not be measured."""
     reason = _why_not(quantity, landmarks, spine)
     if reason is not None:
         return Unmeasurable(quantity.name, site, reason)

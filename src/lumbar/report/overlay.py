@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from lumbar.anatomy import LANDMARK_INDEX, LEVELS, Corner, Side, Vertebra, rows_of
-from lumbar.assessment import DISPLACEMENT_AT
 from lumbar.geometry import FloatArray
-from lumbar.measurements import INTERVERTEBRAL_ANGLE, Measurement
+from lumbar.measurements import DISPLACEMENT_AT, INTERVERTEBRAL_ANGLE, Measurement
 from lumbar.radiograph import Radiograph
 from lumbar.reading import NOTICE, Reading
 from lumbar.report.words import grade_in_words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import cv2
@@ -11,8 +11,19 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from numpy.typing import NDArray
 
-from lumbar.anatomy import LEVELS, Posture
-from lumbar.measurements import QUANTITIES, Measurement, Unmeasurable
+from lumbar.anatomy import LEVELS, Posture, Vertebra
+from lumbar.assessment import COUNTER_EVIDENCE, CRITERIA
+from lumbar.measurements import (
+    BODY_QUANTITIES,
+    DISC_QUANTITIES,
+    LORDOSIS,
+    QUANTITIES,
+    SACRAL_SLOPE,
+    Measurement,
+    Quantity,
+    Unmeasurable,
+    genant_grade,
+)
 from lumbar.reading import NOTICE, Reading
 from lumbar.report.words import figure, grade_in_words, percent
 from lumbar.study import StudyAssessment
@@ -24,6 +35,9 @@ _HEADINGS = {
     "intervertebral_angle": "intervertebral angle",
 }
 
+_WHOLE = ((LORDOSIS, "L1-S1"), (SACRAL_SLOPE, "S1"))
+_EVERY = (*QUANTITIES, *DISC_QUANTITIES, *BODY_QUANTITIES, LORDOSIS, SACRAL_SLOPE)
+
 
 def reading_page(reading: Reading, overlay: NDArray[np.uint8]) -> str:
     """One film: its overlay (H, W, 3) RGB, the table of measurements with their errors, reasons, doubts and provenance."""
@@ -32,8 +46,14 @@ def reading_page(reading: Reading, overlay: NDArray[np.uint8]) -> str:
         picture=_as_data_url(overlay),
         notice=NOTICE,
         headings=[_HEADINGS[quantity.name] for quantity in QUANTITIES],
-        methods={_HEADINGS[quantity.name]: quantity.method for quantity in QUANTITIES},
+        methods={_heading(quantity.name): quantity.method for quantity in _EVERY},
         rows=[_row(reading, site) for site in map(str, LEVELS)],
+        further=[
+            _further("discs", DISC_QUANTITIES, [str(level) for level in LEVELS], reading),
+            _further("bodies", BODY_QUANTITIES, [str(v) for v in Vertebra if v is not Vertebra.S1], reading),
+        ],
+        whole=[(_heading(q.name), figure(reading.measured(q.name, site))) for q, site in _WHOLE],
+        wedged=_wedged(reading),
         reasons=sorted({e.reason for e in reading.measurements if isinstance(e, Unmeasurable)}),
         spacing="unknown" if reading.spacing is None else _spacing_in_words(reading),
     )
@@ -44,30 +64,49 @@ def study_page(study: StudyAssessment, overlays: Mapping[Posture, NDArray[np.uin
     rows = [
         {
             "site": level.site,
-            "translation": figure(level.stability.translation),
-            "angulation": figure(level.stability.angulation),
+            "translation": figure(level.change.translation),
+            "angulation": figure(level.change.angulation),
+            "slip_change": figure(level.change.slip),
+            "by_criteria": [(s.verdict, percent(s.probability), s.reason or "") for s in level.stability],
             "slip": figure(level.slip),
             "slip_film": level.slip_film,
             "grade": "–" if level.grade is None else grade_in_words(level.grade),
-            "verdict": level.stability.verdict,
-            "probability": percent(level.stability.probability),
-            "reason": level.stability.reason or "",
+            "verdict": level.verdict.verdict,
+            "probability": percent(level.verdict.probability),
+            "reason": level.verdict.reason or "",
         }
         for level in study.levels
     ]
     pictures = [
         (posture, study.films[posture], _as_data_url(overlays[posture])) for posture in Posture if posture in overlays
     ]
+    criteria = [study.criteria, *(entry for entry in CRITERIA.values() if entry.name != study.criteria.name)]
     return _template("study.html").render(
-        study=study, rows=rows, pictures=pictures, notice=NOTICE, rotation=_rotation_in_words(study)
+        study=study, rows=rows, pictures=pictures, notice=NOTICE, criteria=criteria, counter_evidence=COUNTER_EVIDENCE
     )
 
 
-def _rotation_in_words(study: StudyAssessment) -> str:
-    limits = study.criteria.rotation_deg
-    if len(set(limits.values())) == 1:
-        return f"{next(iter(limits.values())):g}° at any level"
-    return ", ".join(f"{limit:g}° at {site}" for site, limit in limits.items())
+def _heading(name: str) -> str:
+    return _HEADINGS.get(name, name.replace("_", " "))
+
+
+def _further(name: str, quantities: Sequence[Quantity], sites: Sequence[str], reading: Reading) -> dict[str, object]:
+    rows = [
+        (site, [figure(reading.measured(q.name, site), signed=q.unit == "deg") for q in quantities]) for site in sites
+    ]
+    return {"name": name, "headings": [_heading(q.name) for q in quantities], "rows": rows}
+
+
+def _wedged(reading: Reading) -> list[str]:
+    """Bodies that lost a fifth of their height in front or behind, in words."""
+    found = []
+    for vertebra in Vertebra:
+        ratio = None if vertebra is Vertebra.S1 else reading.measured("height_ratio", str(vertebra))
+        if isinstance(ratio, Measurement) and (grade := genant_grade(ratio.value)):
+            found.append(
+                f"{vertebra}: {('mild', 'moderate', 'severe')[grade - 1]} (anterior height {ratio.value:.0f} % of the posterior)"
+            )
+    return found
 
 
 def _row(reading: Reading, site: str) -> dict[str, object]:

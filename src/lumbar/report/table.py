@@ -46,15 +46,14 @@ def study_table(study: StudyAssessment) -> Table:
     for heading in ("level", "translation", "angulation", "slip", "Meyerding", "verdict", "P(unstable)"):
         table.add_column(heading, no_wrap=True)
     for level in study.levels:
-        motion = level.stability
         table.add_row(
             level.site,
-            figure(motion.translation),
-            figure(motion.angulation),
+            figure(level.change.translation),
+            figure(level.change.angulation),
             figure(level.slip),
             "–" if level.grade is None else grade_in_words(level.grade),
-            motion.verdict,
-            percent(motion.probability),
+            level.verdict.verdict,
+            percent(level.verdict.probability),
         )
     return table
 

@@ -20,8 +20,8 @@ def grade_in_words(grade: SlipGrade) -> str:
     return "no slip" if grade.grade == 0 else f"{grade.direction}, grade {_ROMAN[grade.grade]}"
 
 
-def figure(found: Measurement | Unmeasurable) -> str:
-    """The value with its sign and, where it is known, its standard error; a dash where there is none.
+def figure(found: Measurement | Unmeasurable, signed: bool = True) -> str:
+    """The value with its sign (lengths that have none: without) and, where it is known, its standard error; a dash where there is none.
 
     >>> figure(Measurement("slip", "L4/L5", 12.345, "%", 1.04, ""))
     '+12.3 ± 1.0 %'
@@ -30,7 +30,7 @@ def figure(found: Measurement | Unmeasurable) -> str:
     """
     if isinstance(found, Unmeasurable):
         return "–"
-    value = f"{found.value:+.1f}"
+    value = f"{found.value:+.1f}" if signed else f"{found.value:.1f}"
     if float(value) == 0:
         value = "0.0"
     error = "" if found.standard_error is None else f" ± {found.standard_error:.1f}"

@@ -30,7 +30,14 @@ from lumbar.anatomy import LEVELS, Posture
 from lumbar.assessment import assess_stability
 from lumbar.landmarks import AnatomicalSpine, SpineLandmarks
 from lumbar.landmarks.table import write_landmarks
-from lumbar.measurements import QUANTITIES, Measurement, Unmeasurable, measure, measure_lordosis
+from lumbar.measurements import (
+    QUANTITIES,
+    Measurement,
+    Unmeasurable,
+    measure,
+    measure_changes,
+    measure_lordosis,
+)
 from lumbar.synthesis.artefacts import tinted
 from lumbar.synthesis.film import PHOTOGRAPHS, SimulatedFilm, simulate, simulate_study
 from lumbar.synthesis.spine import Spine
@@ -196,14 +203,15 @@ def _motions(name: str, films: dict[Posture, SimulatedFilm], seed: int, index: i
 
     No film, no magnification and no reader comes into it: it is the truth that a reading of the films is to be held against.
     """
-    flexion, extension = (measure(in_own_plane(films[p].spine)) for p in (Posture.FLEXION, Posture.EXTENSION))
+    flexion, extension = (in_own_plane(films[p].spine) for p in (Posture.FLEXION, Posture.EXTENSION))
+    changes = measure_changes(flexion, extension)
     rows = []
-    for level in assess_stability(flexion, extension):
+    for change, level in zip(changes, assess_stability(changes), strict=True):
         figures = [
             "" if isinstance(moved, Unmeasurable) else f"{round(moved.value, 4) + 0.0:.4f}"
-            for moved in (level.translation, level.angulation)
+            for moved in (change.translation, change.angulation)
         ]
-        about = (name, str(seed), str(index), level.translation.site, *figures, str(level.verdict))
+        about = (name, str(seed), str(index), change.site, *figures, str(level.verdict))
         rows.append(dict(zip(_MOTION, about, strict=True)))
     return rows
 

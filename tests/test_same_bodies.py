@@ -1,0 +1,107 @@
+"""Vertebrae that keep their shape from film to film."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lumbar.anatomy import LANDMARK_INDEX, Corner, Vertebra, rows_of
+from lumbar.landmarks import AnatomicalSpine
+from lumbar.landmarks.same_bodies import fit_same_bodies
+from lumbar.measurements import measure_changes
+from tests.spines import a_spine
+
+BENT = a_spine({"L4/L5": 10}, {"L4/L5": -5, "L2/L3": -3}, sacral_slope_deg=20, corner_error_mm=0.5)
+UPRIGHT = a_spine(sacral_slope_deg=38, corner_error_mm=0.5)
+STRAIGHT = a_spine({"L4/L5": 3}, {"L4/L5": 5, "L2/L3": 4}, sacral_slope_deg=45, corner_error_mm=0.5)
+FILMS = (BENT, UPRIGHT, STRAIGHT)
+
+
+def read_with_errors(spine: AnatomicalSpine, rng: np.random.Generator, sd: float = 0.5) -> AnatomicalSpine:
+    return AnatomicalSpine(spine.points + rng.normal(0, sd, spine.points.shape), spine.covariance, True)
+
+
+def test_films_without_errors_stay_as_they_are():
+    fit = fit_same_bodies(FILMS)
+    for found, spine in zip(fit.spines, FILMS, strict=True):
+        np.testing.assert_allclose(found.points, spine.points, atol=1e-6)
+    assert fit.misfit == pytest.approx(0, abs=1e-9)
+
+
+def changes(flexion, extension, covariance=None):
+    (level,) = [c for c in measure_changes(flexion, extension, covariance) if c.site == "L4/L5"]
+    return level
+
+
+def test_motion_is_measured_almost_twice_as_well_as_by_independent_readings_and_the_error_bars_know_it():
+    true, rng = changes(BENT, STRAIGHT), np.random.default_rng(0)
+    alone, together, claimed, misfits = [], [], [], []
+    for _ in range(120):
+        read = [read_with_errors(film, rng) for film in FILMS]
+        fit = fit_same_bodies(read)
+        pair = np.r_[0:44, 88:132]
+        fitted = changes(fit.spines[0], fit.spines[2], fit.covariance[np.ix_(pair, pair)])
+        for found, kept in ((changes(read[0], read[2]), alone), (fitted, together)):
+            kept.append([figure.value - truth.value for figure, truth in zip(found.figures, true.figures, strict=True)])
+        claimed.append(np.diag(fitted.covariance))
+        misfits.append(fit.misfit)
+    spread_alone, spread_together = (np.std(errors, axis=0) for errors in (alone, together))
+    assert (spread_alone / spread_together > 1.4).all()
+    np.testing.assert_allclose(np.sqrt(np.mean(claimed, axis=0)), spread_together, rtol=0.2)
+    assert np.mean(misfits) == pytest.approx(1, abs=0.1)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(-30, 30), st.floats(-50, 50), st.integers(0, 1000))
+def test_where_the_films_lay_and_how_they_were_turned_does_not_matter(turn_deg, shift_mm, seed):
+    rng = np.random.default_rng(seed)
+    read = [read_with_errors(film, rng) for film in FILMS]
+    angle = np.radians(turn_deg)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    moved = AnatomicalSpine(read[2].points @ turn.T + shift_mm, read[2].covariance, True)
+    one, other = fit_same_bodies(read), fit_same_bodies([read[0], read[1], moved])
+    np.testing.assert_allclose(other.spines[0].points, one.spines[0].points, atol=1e-5)
+    np.testing.assert_allclose(other.spines[2].points, one.spines[2].points @ turn.T + shift_mm, atol=1e-4)
+
+
+def test_a_corner_that_was_read_badly_weighs_little():
+    wrong = BENT.points.copy()
+    row = LANDMARK_INDEX[Vertebra.L3, Corner.INFERIOR_ANTERIOR]
+    wrong[row] += (6, 0)
+    covariance = BENT.covariance.copy()
+    covariance[row] = np.eye(2) * 6.0**2
+    fit = fit_same_bodies([AnatomicalSpine(wrong, covariance, True), UPRIGHT, STRAIGHT])
+    assert np.linalg.norm(fit.spines[0].points[row] - BENT.points[row]) < 0.3
+
+
+def test_films_of_slightly_different_magnification_are_the_same_bodies():
+    larger = AnatomicalSpine(STRAIGHT.points * 1.02, STRAIGHT.covariance, True)
+    fit = fit_same_bodies([BENT, larger])
+    np.testing.assert_allclose(fit.spines[1].points, larger.points, atol=0.15)
+    assert fit.misfit < 0.1
+
+
+def test_a_body_that_only_one_film_shows_stays_as_it_was_read():
+    points = STRAIGHT.points.copy()
+    points[rows_of(Vertebra.L1)] = np.nan
+    fit = fit_same_bodies([BENT, AnatomicalSpine(points, STRAIGHT.covariance, True)])
+    np.testing.assert_array_equal(fit.spines[0].points[:4], BENT.points[:4])
+    np.testing.assert_array_equal(fit.spines[0].covariance[:4], BENT.covariance[:4])
+    assert np.isnan(fit.spines[1].points[:4]).all()
+
+
+def test_a_patient_who_turned_leaves_wider_errors():
+    narrow, wide = (fit_same_bodies(FILMS, deviation) for deviation in (0.0, 0.6))
+    assert (np.diag(wide.covariance) > np.diag(narrow.covariance)).all()
+
+
+def test_unknown_errors_stay_unknown():
+    films = [AnatomicalSpine(film.points, np.full((22, 2, 2), np.nan), True) for film in FILMS]
+    fit = fit_same_bodies(films)
+    assert np.isnan(fit.misfit) and np.isnan(fit.spines[0].covariance).all()
+    np.testing.assert_allclose(fit.spines[0].points, BENT.points, atol=1e-6)
+
+
+def test_one_film_is_no_comparison():
+    with pytest.raises(ValueError, match="at least two films; got 1"):
+        fit_same_bodies([BENT])
