@@ -25,9 +25,12 @@ lint: $(VENV)/.dev
 bench-simulator: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulator.py speed
 
-# Servers for the tests that talk to real ones. There is none yet.
+# What pip cannot install: Pango, which draws the PDF reports. Where it cannot be had, the tests that need it skip.
+SYSTEM_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0
 system:
-	@true
+	@dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES) >/dev/null; } \
+		|| echo "not installed: $(SYSTEM_PACKAGES); tests that need them will skip"
 
 # The simulator's projector against RTK's. RTK takes 2 GB, so it has an environment of its own.
 crosscheck: .venv-crosscheck/.ready

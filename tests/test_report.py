@@ -1,14 +1,16 @@
 """Reading -> picture, page and table."""
 
 import re
+import zlib
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from lumbar.anatomy import LANDMARK_INDEX, Corner, Posture, Side, Vertebra
 from lumbar.landmarks import SpineLandmarks
 from lumbar.reading import Reading
-from lumbar.report import draw_overlay, reading_page, reading_table, study_page, study_table
+from lumbar.report import NoPdf, as_pdf, draw_overlay, reading_page, reading_table, study_page, study_table
 from lumbar.study import assess_study
 from tests.spines import a_film, a_reading, a_spine, no_landmarks, on_film
 
@@ -103,3 +105,37 @@ def test_a_study_shows_motion_verdict_and_probability():
     assert "unstable" in text and "> 99 %" in text and "stable" in text
     page = study_page(study, {Posture.FLEXION: draw_overlay(a_film(), flexion)})
     assert "translation &gt; 3 mm" in page and page.count("<img") == 1 and "> 99" in page.replace("&gt;", ">")
+
+
+def test_reports_are_one_page_of_pdf():
+    if not pango():
+        pytest.skip("PDF needs the system's Pango library: make system")
+    reading = a_reading(SLIPPED, "f.png")
+    study = assess_study(reading, a_reading(a_spine({"L4/L5": 5}, corner_error_mm=0.4), "e.png"))
+    overlay = draw_overlay(a_film(), reading)
+    for page in (reading_page(reading, overlay), study_page(study, dict.fromkeys(study.films, overlay))):
+        pdf = as_pdf(page)
+        assert pdf.startswith(b"%PDF") and pages_in(pdf) == 1
+
+
+def pango() -> bool:
+    try:
+        as_pdf("<p>")
+    except NoPdf:
+        return False
+    return True
+
+
+def pages_in(pdf: bytes) -> int:
+    return len(re.findall(rb"/Type\s*/Page\b", pdf + b"".join(unpacked(pdf))))
+
+
+def unpacked(pdf: bytes) -> list[bytes]:
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
+    found = []
+    for stream in streams:
+        try:
+            found.append(zlib.decompress(stream))
+        except zlib.error:
+            continue
+    return found

@@ -14,6 +14,7 @@ from lumbar.assessment import CRITERIA, PAPER, StabilityCriteria
 from lumbar.cli.terminal import (
     Facing,
     OutFolder,
+    Pdf,
     Spacing,
     Threads,
     WeightsFolder,
@@ -44,11 +45,12 @@ def read(
     facing: Facing = None,
     threads: Threads = None,
     weights: WeightsFolder = None,
+    pdf: Pdf = False,
 ) -> None:
     """Read each FILM and write its reading (JSON), overlay (PNG) and report (HTML)."""
     from lumbar.report import reading_table
 
-    desk = _Desk.open(out, spacing, facing, threads, weights)
+    desk = _Desk.open(out, spacing, facing, threads, weights, pdf)
     for result in with_progress(films, "reading", desk.read):
         if result is not None:
             stdout.print(reading_table(result.reading))
@@ -66,6 +68,7 @@ def assess(
     facing: Facing = None,
     threads: Threads = None,
     weights: WeightsFolder = None,
+    pdf: Pdf = False,
 ) -> None:
     """Compare flexion with extension: motion, slip, grade and stability of each level, as study.json and study.html."""
     named = {Posture.FLEXION: flexion, Posture.NEUTRAL: neutral, Posture.EXTENSION: extension}
@@ -76,7 +79,7 @@ def assess(
         usage("--flexion and --extension are both needed")
     if criteria not in CRITERIA:
         usage(f"--criteria must be one of {', '.join(CRITERIA)}; got {criteria!r}")
-    desk = _Desk.open(out, spacing, facing, threads, weights)
+    desk = _Desk.open(out, spacing, facing, threads, weights, pdf)
     if study is None:
         _assess(desk, list(given.values()), list(given), CRITERIA[criteria])
     else:
@@ -98,7 +101,7 @@ def demo(out: OutFolder = Path("out"), threads: Threads = None) -> None:
     """Read and assess the study that comes with the package: a simulated patient in flexion, neutral and extension."""
     from lumbar.report import reading_table
 
-    desk = _Desk.open(out, None, None, threads, None)
+    desk = _Desk.open(out, None, None, threads, None, False)
     results = _assess(
         desk, sorted((Path(__file__).parent.parent / "examples" / "study").glob("*.dcm")), None, PAPER, finish=False
     )
@@ -118,14 +121,20 @@ class _Result:
 class _Desk:
     """Reads films one after the other, writes what belongs to each, and remembers what failed."""
 
-    def __init__(self, out: Path, reader: Reader, spacing: PixelSpacing | None, facing: Side | None) -> None:
-        self.out, self._reader, self._spacing, self._facing = out, reader, spacing, facing
+    def __init__(self, out: Path, reader: Reader, spacing: PixelSpacing | None, facing: Side | None, pdf: bool) -> None:
+        self.out, self._reader, self._spacing, self._facing, self._pdf = out, reader, spacing, facing, pdf
         self._failed = False
         self._written: dict[str, Path] = {}
 
     @classmethod
     def open(
-        cls, out: Path, spacing: str | None, facing: Side | None, threads: int | None, weights: Path | None
+        cls,
+        out: Path,
+        spacing: str | None,
+        facing: Side | None,
+        threads: int | None,
+        weights: Path | None,
+        pdf: bool,
     ) -> _Desk:
         given = None if spacing is None else or_usage(lambda: parse_spacing(spacing))
         try:
@@ -136,7 +145,7 @@ class _Desk:
         from lumbar.runtime import FOLDER, load_weights
 
         networks = or_usage(lambda: [load_weights(weights or FOLDER, stage) for stage in ("localiser", "landmarks")])
-        return cls(out, Reader.of(networks[0], networks[1], threads), given, facing)
+        return cls(out, Reader.of(networks[0], networks[1], threads), given, facing, pdf)
 
     def read(self, film: Path) -> _Result | None:
         """Read one film and write its files; None, and a line on stderr, where that failed."""
@@ -166,10 +175,21 @@ class _Desk:
         reading = self._reader.read(radiograph, film.name, source)
         overlay = draw_overlay(radiograph, reading)
         write_whole(self.out / f"{stem}.overlay.png", png(overlay))
-        write_whole(self.out / f"{stem}.report.html", reading_page(reading, overlay).encode())
+        self.report(f"{stem}.report", reading_page(reading, overlay))
         write_whole(self.out / f"{stem}.reading.json", (reading.to_json() + "\n").encode())
         self._written[stem] = film
         return _Result(film, reading, overlay)
+
+    def report(self, stem: str, page: str) -> None:
+        """Write a page as HTML and, where that was asked for, as PDF."""
+        from lumbar.report import NoPdf, as_pdf
+
+        write_whole(self.out / f"{stem}.html", page.encode())
+        if self._pdf:
+            try:
+                write_whole(self.out / f"{stem}.pdf", as_pdf(page))
+            except NoPdf as problem:
+                usage(str(problem))
 
     def fail(self, what: Path | str, why: str) -> None:
         """One line, and exit code 1 in the end."""
@@ -219,7 +239,7 @@ def _assess(
         for result in results
         if result.reading is reading
     }
-    write_whole(desk.out / "study.html", study_page(found, overlays).encode())
+    desk.report("study", study_page(found, overlays))
     write_whole(desk.out / "study.json", (found.to_json() + "\n").encode())
     stdout.print(study_table(found))
     if finish:

@@ -36,6 +36,8 @@ WeightsFolder = Annotated[
     typer.Option("--weights", help="Folder with weights as `lumbar export` writes them, instead of those shipped."),
 ]
 
+Pdf = Annotated[bool, typer.Option("--pdf", help="Also write the reports as PDF; needs `pip install 'lumbar[pdf]'`.")]
+
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file aside and rename it: it is there as a whole or not at all."""

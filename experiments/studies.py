@@ -1,0 +1,205 @@
+"""Verdicts on studies whose truth is known: motion measured alone and together, verdicts, error bars, probabilities.
+
+    python experiments/studies.py BENCH/studies READINGS [--weights DIR] [--first N] [--figure FILE.png]
+
+READINGS keeps the readings: a film that was read is not read again, so a run that was killed goes on. The truth of a level's motion
+and verdict is motions.csv: the patient's own, without film or reader. Studies of which a film was named wrongly are counted, and scored like the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+
+from lumbar.anatomy import LEVELS, Posture
+from lumbar.assessment import Verdict, assess_level, grade_of
+from lumbar.datasets import StudyCase, StudyFolder
+from lumbar.landmarks.spine import SpineLandmarks
+from lumbar.measurements import SLIP, LevelChange, Measurement, measure, measure_changes
+from lumbar.pipeline import Reader
+from lumbar.reading import Reading
+from lumbar.runtime import load_weights
+from lumbar.study import LevelAssessment, assess_study
+from lumbar.whole_file import written_aside
+
+SHIFT = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level of one study: what is true, and what was found alone (each film on its own) and together."""
+
+    site: str
+    true_mm: float
+    true_deg: float
+    verdict: Verdict
+    alone: LevelChange
+    together: LevelAssessment
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("studies", type=Path)
+    arguments.add_argument("readings", type=Path)
+    arguments.add_argument("--weights", type=Path)
+    arguments.add_argument("--first", type=int)
+    arguments.add_argument("--figure", type=Path, help="where to draw the reliability diagram")
+    given = arguments.parse_args()
+    reader = Reader.shipped(1)
+    if given.weights:
+        reader = Reader.of(load_weights(given.weights, "localiser"), load_weights(given.weights, "landmarks"), 1)
+    given.readings.mkdir(parents=True, exist_ok=True)
+    studies = StudyFolder.open(given.studies).studies[: given.first]
+    levels: list[Level] = []
+    grades: list[bool] = []
+    shifted = 0
+    for study in track(studies, "reading"):
+        readings = {posture: read(reader, study, posture, given.readings) for posture in study.films}
+        shifted += any(names_off(study, posture, reading) for posture, reading in readings.items())
+        levels += levels_of(study, readings)
+        grades += graded(study, readings)
+    print(f"{len(studies)} studies, {shifted} with a film whose names are off")
+    print_motion(levels)
+    print_verdicts(levels)
+    print(f"grading accuracy over {len(grades)} levels of all films: {100 * np.mean(grades):.1f} %")
+    if given.figure:
+        draw_reliability(levels, given.figure)
+
+
+def read(reader: Reader, study: StudyCase, posture: Posture, folder: Path) -> Reading:
+    """The film's reading, its facing not given away; kept in `folder`."""
+    kept = folder / f"{study.patient}_{posture}.reading.json"
+    if kept.exists():
+        return Reading.from_json(kept.read_text())
+    case = study.films[posture]
+    reading = reader.read(replace(case.radiograph(), anterior=None), case.name)
+    with written_aside(kept) as aside:
+        aside.write_text(reading.to_json())
+    return reading
+
+
+def names_off(study: StudyCase, posture: Posture, reading: Reading) -> bool:
+    truth = study.films[posture].open().landmarks_px
+    depth = np.nanmean(np.linalg.norm(truth[::2] - truth[1::2], axis=1))
+    error = np.linalg.norm(reading.landmarks.points_px - truth, axis=1) / depth
+    return not np.median(np.nan_to_num(error, nan=1.0)) < SHIFT
+
+
+def levels_of(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[Level]:
+    found = assess_study(readings[Posture.FLEXION], readings[Posture.EXTENSION], readings.get(Posture.NEUTRAL))
+    alone = measure_changes(readings[Posture.FLEXION].spine, readings[Posture.EXTENSION].spine)
+    return [
+        Level(
+            true.site,
+            float("nan") if true.translation_mm is None else true.translation_mm,
+            float("nan") if true.angulation_deg is None else true.angulation_deg,
+            true.verdict,
+            apart,
+            level,
+        )
+        for true, apart, level in zip(study.motions, alone, found.levels, strict=True)
+    ]
+
+
+def graded(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[bool]:
+    """Whether each level of each film has the grade and direction that its true corners give."""
+    right = []
+    for posture, reading in readings.items():
+        film = study.films[posture].open()
+        true = SpineLandmarks.exact(film.landmarks_px).to_anatomical(film.anterior, film.radiograph.spacing)
+        slips = [
+            {m.site: m.value for m in measure(spine) if isinstance(m, Measurement) and m.quantity == SLIP.name}
+            for spine in (true, reading.spine)
+        ]
+        for site, value in slips[0].items():
+            read_as = slips[1].get(site)
+            right.append(read_as is not None and _signed_grade(read_as) == _signed_grade(value))
+    return right
+
+
+def _signed_grade(slip: float) -> int:
+    return int(np.sign(slip)) * grade_of(slip)
+
+
+def print_motion(levels: list[Level]) -> None:
+    """Errors of the changes, and how often 90 % intervals cover the truth."""
+    print(f"{'':10} {'error of the change, mean (median)':44} 90 % intervals cover")
+    for site in ("all", *map(str, LEVELS)):
+        here = [level for level in levels if site in ("all", level.site)]
+        parts = []
+        for how in ("alone", "together"):
+            changes = [level.alone if how == "alone" else level.together.change for level in here]
+            for figures, truths, unit in (
+                ([c.translation for c in changes], [level.true_mm for level in here], "mm"),
+                ([c.angulation for c in changes], [level.true_deg for level in here], "deg"),
+            ):
+                error, z = _errors(figures, truths)
+                covered = 100 * np.mean(np.abs(z) <= 1.6449)
+                parts.append((how, f"{np.mean(error):.2f} ({np.median(error):.2f}) {unit}", f"{covered:.0f} %"))
+        for how in ("alone", "together"):
+            mine = [part for part in parts if part[0] == how]
+            print(f"{site:6} {how:9} " + "  ".join(f"{p[1]:20}" for p in mine) + "  " + "  ".join(p[2] for p in mine))
+
+
+def _errors(figures: list[object], truths: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    measured = [(f, t) for f, t in zip(figures, truths, strict=True) if isinstance(f, Measurement) and np.isfinite(t)]
+    error = np.array([f.value - t for f, t in measured])
+    deviations = np.array([f.standard_error if f.standard_error else np.nan for f, _ in measured])
+    return np.abs(error), error / deviations
+
+
+def print_verdicts(levels: list[Level]) -> None:
+    """Stability by the paper's rule: the bare thresholds, the verdicts that are given, and their probabilities."""
+    true = np.array([level.verdict is Verdict.UNSTABLE for level in levels])
+    print(f"{len(levels)} levels, {true.sum()} of them truly unstable by the paper's criteria")
+    for how in ("alone", "together"):
+        bare = [_bare(level.alone if how == "alone" else level.together.change) for level in levels]
+        right = np.mean([b is t.verdict for b, t in zip(bare, levels, strict=True)])
+        print(f"  {how}: bare thresholds right on {100 * right:.1f} %")
+    verdicts = [level.together.verdict for level in levels]
+    decided = [(v, t) for v, t in zip(verdicts, levels, strict=True) if v.verdict is not Verdict.UNDETERMINED]
+    share = 100 * np.mean([v.verdict is t.verdict for v, t in decided]) if decided else float("nan")
+    print(f"  together, with error bars: {len(decided)} verdicts given, {share:.1f} % of them right")
+    known = np.array([v.probability is not None for v in verdicts])
+    p = np.array([v.probability for v in verdicts if v.probability is not None])
+    print(
+        f"  Brier score of P(unstable) {np.mean((p - true[known]) ** 2):.3f}; of the base rate {true.mean() * (1 - true.mean()):.3f}"
+    )
+
+
+def _bare(change: LevelChange) -> Verdict:
+    return assess_level(replace(change, covariance=np.full((3, 3), np.nan))).verdict
+
+
+def draw_reliability(levels: list[Level], path: Path) -> None:
+    """How often levels were unstable that were called so with some probability."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    pairs = [(level.together.verdict.probability, level.verdict is Verdict.UNSTABLE) for level in levels]
+    p, true = (np.array(column, float) for column in zip(*(pair for pair in pairs if pair[0] is not None), strict=True))
+    bins = np.clip((p * 5).astype(int), 0, 4)
+    figure, axes = pyplot.subplots(figsize=(4.5, 4.5))
+    axes.plot([0, 1], [0, 1], color="0.7")
+    for b in range(5):
+        mine = bins == b
+        if mine.any():
+            rate, n = true[mine].mean(), mine.sum()
+            axes.errorbar(
+                p[mine].mean(), rate, 1.96 * np.sqrt(max(rate * (1 - rate), 0.25 / n) / n), fmt="o", color="tab:blue"
+            )
+            axes.annotate(f"{n}", (p[mine].mean(), rate), textcoords="offset points", xytext=(6, 6))
+    axes.set(xlabel="P(unstable) as stated", ylabel="share truly unstable", xlim=(0, 1), ylim=(0, 1))
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
