@@ -324,3 +324,36 @@ def test_corners_of_the_film_in_a_drawn_order():
     index = LANDMARK_INDEX[Vertebra.L4, Corner.INFERIOR_POSTERIOR]
     spine = draw_spine(rng(1))
     np.testing.assert_allclose(spine.flat_landmarks()[index], spine.corners()["L4"][3])
+
+
+def bone_seen(skeleton: Skeleton, spine, pixel_mm: float = 0.5) -> tuple[np.ndarray, object]:
+    """All bones but the arches from afar, in mm of cortical bone, and the beam."""
+    framing = draw_framing(rng(3), spine, 768)
+    beam = replace(framing.beam, pixel_mm=pixel_mm, origin_px=(500.0, 700.0)).from_afar()
+    return path_lengths(skeleton.solids(spine, arches=False), beam, 1400, 1000, NUMPY), beam
+
+
+def test_a_fused_sacrum_has_no_disc_below_s1_and_one_with_remnants_has():
+    spine = draw_spine(rng(5), healthy=True)
+    drawn = Skeleton.draw(rng(6), spine)
+    sa, sp = spine.corners()["S1"]
+    along = (sa - sp) / np.linalg.norm(sa - sp)
+    down = np.array([along[1], -along[0]])
+    steps = np.linspace(0.5, 1.2, 60)[:, None] * np.linalg.norm(sa - sp)
+    profiles = []
+    for left in (0.0, 1.0):
+        seen, beam = bone_seen(replace(drawn, remnants=np.full(4, left)), spine)
+        line = beam.project(np.column_stack([(sa + sp) / 2 + steps * down, np.zeros(60)]))
+        profiles.append(np.array([seen[round(y), round(x)] for x, y in line]))
+    fused, open_ = (np.percentile(p, 95) - np.percentile(p, 5) for p in profiles)
+    assert open_ > 1.5 * fused
+
+
+def test_thick_buttresses_of_the_pelvis_stand_out_over_l5_and_s1():
+    spine = draw_spine(rng(5), healthy=True)
+    drawn = Skeleton.draw(rng(6), spine)
+    thin, thick = (bone_seen(replace(drawn, buttresses=np.full(4, share)), spine) for share in (0.3, 1.2))
+    middle = thin[1].project(np.array([[*spine.corners()["S1"].mean(axis=0), 0.0]]))[0]
+    x, y = (round(v) for v in middle)
+    around = np.s_[y - 100 : y + 100, x - 100 : x + 200]
+    assert np.ptp(thick[0][around] - thin[0][around]) > 1.0

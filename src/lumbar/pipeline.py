@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from lumbar.crop import cut, network_input, standardised
 from lumbar.geometry import Affine2D, FloatArray, letterbox
 from lumbar.landmarks import SpineLandmarks
 from lumbar.landmarks.consensus import Consensus, ErrorModel, Window, agree, named_landmarks
-from lumbar.landmarks.decoding import Candidates, find_level_candidates
+from lumbar.landmarks.decoding import Candidates, find_level_candidates, name_by_level
+from lumbar.landmarks.same_names import name_together
 from lumbar.localisation import LumbosacralBox
 from lumbar.localisation.decoding import best_box
 from lumbar.radiograph import Radiograph
@@ -46,21 +47,27 @@ LEAST_CORNERS = 8
 SURE = 0.5
 """Landmarks whose mean confidence is below this are looked for again around other boxes."""
 
+RENAMED = "the vertebrae were named to agree with the other films of the study, not as this film alone suggests"
+
 _NOTHING = (np.full((22, 2), np.nan), np.full((22, 2, 2), np.nan), np.zeros(22))
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What was found on a film that was taken to face one way: in film pixels."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """What is seen on a film that is taken to face one way, before any body has a name.
+
+    upright: film pixels -> the frame of `consensus`. consensus: None where there is no lumbar spine. box_score: the localiser's.
+    """
 
     anterior: Side
-    box: LumbosacralBox | None
-    landmarks: SpineLandmarks
+    upright: Affine2D
+    consensus: Consensus | None
+    box_score: float
 
     @property
-    def confidence(self) -> float:
-        """Mean confidence over all 22 corners, absent ones counting nothing."""
-        return float(self.landmarks.confidence.mean())
+    def named(self) -> NDArray[np.intp] | None:
+        """Index of each level's candidate as this film alone has it, -1 for none."""
+        return None if self.consensus is None else name_by_level(self.consensus.candidates)
 
 
 class Reader:
@@ -103,22 +110,69 @@ class Reader:
         facing_source: where `radiograph.anterior` came from, one of `reading.FACING_SOURCES`; where it is None, the facing is
         found from the film itself.
         """
-        scores = self.facing_scores(radiograph)
-        seen = Side.LEFT if scores[0] >= scores[1] else Side.RIGHT
-        side = radiograph.anterior or seen
-        doubts = []
-        if side is not seen and abs(scores[0] - scores[1]) > CLEAR_FACING:
-            doubts.append(f"the film looks as if its anterior were on the {seen}, and it was read as on the {side}")
-        found = self.find(radiograph, side)
+        side, doubts = self._facing(radiograph)
+        sight = self.see(radiograph, side)
+        source = "film" if radiograph.anterior is None else facing_source
+        return self._reading(radiograph, film, sight, sight.named, source, doubts)
+
+    def read_together(
+        self,
+        radiographs: Sequence[Radiograph],
+        films: Sequence[str],
+        facing_source: str = "given",
+        each: Callable[[Sequence[Radiograph]], Iterable[Radiograph]] = lambda radiographs: radiographs,
+    ) -> list[Reading]:
+        """Readings of several films of one patient, whose vertebrae bear the same names on all of them (`landmarks.same_names`).
+
+        each: what goes through the films, such as a progress bar.
+        """
+        facings, sights = [], []
+        for radiograph in each(radiographs):
+            facings.append(self._facing(radiograph))
+            sights.append(self.see(radiograph, facings[-1][0]))
+        seen = [sight.consensus.candidates for sight in sights if sight.consensus is not None]
+        together = iter(name_together(seen) if len(seen) > 1 else [sight.named for sight in sights if sight.consensus])
+        readings = []
+        for radiograph, film, sight, (_, doubts) in zip(radiographs, films, sights, facings, strict=True):
+            named = None if sight.consensus is None else next(together)
+            alone = sight.named
+            if named is not None and alone is not None and not np.array_equal(named, alone):
+                doubts = [*doubts, RENAMED]
+            source = "film" if radiograph.anterior is None else facing_source
+            readings.append(self._reading(radiograph, film, sight, named, source, doubts))
+        return readings
+
+    def _reading(
+        self,
+        radiograph: Radiograph,
+        film: str,
+        sight: Sight,
+        named: NDArray[np.intp] | None,
+        facing_source: str,
+        doubts: Sequence[str],
+    ) -> Reading:
+        box, landmarks = None, SpineLandmarks(*_NOTHING)
+        if sight.consensus is not None and named is not None:
+            found = named_landmarks(sight.consensus, ERRORS, named)
+            box, landmarks = _on_film(sight.upright.inverse, found, sight.box_score)
         return Reading.of(
             film,
-            radiograph.facing(side),
-            found.box,
-            found.landmarks,
-            facing_source="film" if radiograph.anterior is None else facing_source,
+            radiograph.facing(sight.anterior),
+            box,
+            landmarks,
+            facing_source=facing_source,
             weights=self._sha256,
             doubts=doubts,
         )
+
+    def _facing(self, radiograph: Radiograph) -> tuple[Side, list[str]]:
+        """The side that is anterior, as it is given or else as it is seen; and what to doubt about it."""
+        scores = self.facing_scores(radiograph)
+        seen = Side.LEFT if scores[0] >= scores[1] else Side.RIGHT
+        side = radiograph.anterior or seen
+        if side is not seen and abs(scores[0] - scores[1]) > CLEAR_FACING:
+            return side, [f"the film looks as if its anterior were on the {seen}, and it was read as on the {side}"]
+        return side, []
 
     def facing_scores(self, radiograph: Radiograph) -> tuple[float, float]:
         """Scores of anterior left and right, each the mean of what the film and its mirror image say."""
@@ -126,21 +180,22 @@ class Reader:
         as_it_is, as_mirrored = (output[4:].max(axis=1) for output in outputs)
         return float(as_it_is[0] + as_mirrored[1]) / 2, float(as_it_is[1] + as_mirrored[0]) / 2
 
-    def find(self, radiograph: Radiograph, anterior: Side) -> Found:
-        """Box and landmarks of the film, taken to face this way."""
+    def see(self, radiograph: Radiograph, anterior: Side) -> Sight:
+        """The bodies on the film, taken to face this way."""
         upright = upright_frame(radiograph, anterior)
         box, score = self._boxed(radiograph, anterior)
-        nothing = Found(anterior, None, SpineLandmarks(*_NOTHING))
+        nothing = Sight(anterior, upright, None, score)
         if score < LEAST_SCORE:
             return nothing
-        landmarks = self._placed(radiograph, upright, box)
-        if landmarks.confidence.mean() < SURE:
+        found = self._placed(radiograph, upright, box)
+        if _surety(found) < SURE:
             # The box may be too long, too short, or off by some levels: the surest of several answers it.
             others = (self._placed(radiograph, upright, other) for other in _boxes_like(box))
-            landmarks = max((landmarks, *others), key=lambda found: float(found.confidence.mean()))
+            found = max((found, *others), key=_surety)
+        landmarks = named_landmarks(found, ERRORS)
         if landmarks.confidence.mean() < LEAST_CONFIDENCE or landmarks.present.sum() < LEAST_CORNERS:
             return nothing
-        return Found(anterior, *_on_film(upright.inverse, landmarks, score))
+        return Sight(anterior, upright, found, score)
 
     def box(self, radiograph: Radiograph, anterior: Side) -> FloatArray | None:
         """The lumbosacral area (x0, y0, x1, y1) in the upright frame; None where the film shows no lumbar spine."""
@@ -153,14 +208,14 @@ class Reader:
         edges, score, _ = best_box(self._locate(radiograph, anterior))
         return view.inverse.apply(edges.reshape(2, 2)).ravel(), float(score)
 
-    def _placed(self, radiograph: Radiograph, upright: Affine2D, box: FloatArray) -> SpineLandmarks:
-        """Landmarks in the upright frame: found in windows around `box`, then again in windows around what was found."""
-        landmarks = named_landmarks(self._look(radiograph, upright, box), ERRORS)
+    def _placed(self, radiograph: Radiograph, upright: Affine2D, box: FloatArray) -> Consensus:
+        """Bodies in the upright frame: found in windows around `box`, then again in windows around those with a name."""
+        found = self._look(radiograph, upright, box)
+        landmarks = named_landmarks(found, ERRORS)
         if landmarks.present.sum() < LEAST_CORNERS:
-            return landmarks
+            return found
         points = landmarks.points_px[landmarks.present]
-        spine = np.concatenate([points.min(axis=0), points.max(axis=0)])
-        return named_landmarks(self._look(radiograph, upright, spine), ERRORS)
+        return self._look(radiograph, upright, np.concatenate([points.min(axis=0), points.max(axis=0)]))
 
     def _locate(self, radiograph: Radiograph, anterior: Side) -> NDArray[Any]:
         """The localiser's raw output (6, N) for the film taken to face this way."""
@@ -186,6 +241,10 @@ class Reader:
             found = find_level_candidates(tuple(m[i] for m in maps))
             looks.append((found.mapped(view.inverse), window))
         return agree(looks)
+
+
+def _surety(found: Consensus) -> float:
+    return float(named_landmarks(found, ERRORS).confidence.mean())
 
 
 def _boxes_like(box: FloatArray) -> list[FloatArray]:

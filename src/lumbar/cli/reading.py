@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,6 +18,7 @@ from lumbar.cli.terminal import (
     Spacing,
     Threads,
     WeightsFolder,
+    in_progress,
     or_usage,
     png,
     stderr,
@@ -26,7 +27,7 @@ from lumbar.cli.terminal import (
     with_progress,
     write_whole,
 )
-from lumbar.radiograph import PixelSpacing, UnreadableFilm
+from lumbar.radiograph import PixelSpacing, Radiograph, UnreadableFilm
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
     from lumbar.pipeline import Reader
     from lumbar.reading import Reading
+
+Done = TypeVar("Done")
 
 _BESIDE_FILMS = (".csv", ".html", ".json", ".txt")  # tables and notes in a study's folder need no word
 
@@ -149,8 +152,27 @@ class _Desk:
 
     def read(self, film: Path) -> _Result | None:
         """Read one film and write its files; None, and a line on stderr, where that failed."""
+
+        def one(film: Path) -> _Result:
+            radiograph = self._open(film)
+            return self._write(film, radiograph, self._reader.read(radiograph, film.name, self._source))
+
+        return self._tried(film, one)
+
+    def read_together(self, films: Sequence[Path]) -> list[_Result]:
+        """Read the films of one patient, whose vertebrae get the same names on all, and write their files; failures as in `read`."""
+        opened = {film: radiograph for film in films if (radiograph := self._tried(film, self._open)) is not None}
+        names = [film.name for film in opened]
+        readings = self._reader.read_together(
+            list(opened.values()), names, self._source, lambda radiographs: in_progress(radiographs, "reading")
+        )
+        by_film = dict(zip(opened, readings, strict=True))
+        results = [self._tried(film, lambda film: self._write(film, opened[film], by_film[film])) for film in opened]
+        return [result for result in results if result is not None]
+
+    def _tried(self, film: Path, act: Callable[[Path], Done]) -> Done | None:
         try:
-            return self._read(film)
+            return act(film)
         except UnreadableFilm as problem:
             self.fail(film, str(problem))
         except OSError as problem:
@@ -159,25 +181,29 @@ class _Desk:
             self.fail(film, "not enough memory for this film; export it smaller")
         return None
 
-    def _read(self, film: Path) -> _Result:
-        from lumbar.films import open_film
-        from lumbar.report import draw_overlay, reading_page
+    @property
+    def _source(self) -> str:
+        return "DICOM" if self._facing is None else "--facing"
 
-        stem = film.stem
-        if stem in self._written:
+    def _open(self, film: Path) -> Radiograph:
+        from lumbar.films import open_film
+
+        if film.stem in self._written:
             raise UnreadableFilm(
-                f"its reading would overwrite that of {self._written[stem]}", "rename it, or read it with another --out"
+                f"its reading would overwrite that of {self._written[film.stem]}",
+                "rename it, or read it with another --out",
             )
         radiograph = open_film(film, self._spacing)
-        source = "DICOM"
-        if self._facing is not None:
-            radiograph, source = radiograph.facing(self._facing), "--facing"
-        reading = self._reader.read(radiograph, film.name, source)
+        self._written[film.stem] = film
+        return radiograph if self._facing is None else radiograph.facing(self._facing)
+
+    def _write(self, film: Path, radiograph: Radiograph, reading: Reading) -> _Result:
+        from lumbar.report import draw_overlay, reading_page
+
         overlay = draw_overlay(radiograph, reading)
-        write_whole(self.out / f"{stem}.overlay.png", png(overlay))
-        self.report(f"{stem}.report", reading_page(reading, overlay))
-        write_whole(self.out / f"{stem}.reading.json", (reading.to_json() + "\n").encode())
-        self._written[stem] = film
+        write_whole(self.out / f"{film.stem}.overlay.png", png(overlay))
+        self.report(f"{film.stem}.report", reading_page(reading, overlay))
+        write_whole(self.out / f"{film.stem}.reading.json", (reading.to_json() + "\n").encode())
         return _Result(film, reading, overlay)
 
     def report(self, stem: str, page: str) -> None:
@@ -220,7 +246,7 @@ def _assess(
             f"its films must be of one patient; {', '.join(Path(o).name for o in others)} say another patient id",
         )
         raise typer.Exit(1)
-    results = [result for result in with_progress(films, "reading", desk.read) if result is not None]
+    results = desk.read_together(films)
     try:
         told_by = "given"
         if postures is None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lumbar.anatomy import Vertebra
 from lumbar.geometry import FloatArray
@@ -91,13 +92,14 @@ def _inside(point: FloatArray, window: Window) -> bool:
     return bool(x0 <= point[0] <= x1 and y0 <= point[1] <= y1)
 
 
-def named_landmarks(consensus: Consensus, errors: ErrorModel) -> SpineLandmarks:
-    """The 22 landmarks with names chosen over the chain, in the frame of the consensus.
+def named_landmarks(consensus: Consensus, errors: ErrorModel, named: NDArray[np.intp] | None = None) -> SpineLandmarks:
+    """The 22 landmarks in the frame of the consensus, with names chosen over the chain, or as `named` has them.
 
-    The covariance of a corner is what `errors` makes of its variance from window to window.
+    named (6,): index of each level's candidate, -1 where there is none. The covariance of a corner is what `errors` makes of
+    its variance from window to window.
     """
     found = consensus.candidates
-    named = name_by_level(found)
+    named = name_by_level(found) if named is None else named
     points = np.full((COUNT + 2, 2), np.nan)
     covariance = np.full((COUNT + 2, 2, 2), np.nan)
     confidence = np.zeros(COUNT + 2)

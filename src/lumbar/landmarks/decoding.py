@@ -140,6 +140,20 @@ def name_by_level(candidates: Candidates) -> NDArray[np.intp]:
     return named
 
 
+def naming_score(candidates: Candidates, named: NDArray[np.intp]) -> float:
+    """Log of how well these names (6,) fit the candidates: the score that `name_by_level` makes largest, but for bodies passed over."""
+    total, above = 0.0, -1
+    for level, index in enumerate(named):
+        if index < 0:
+            total += _ABSENT
+            continue
+        total += float(np.log(max(candidates.scores[index, level], _FLOOR)))
+        if above >= 0:
+            total -= _misplaced(candidates, int(named[above]), int(index), above, level)
+        above = level
+    return total
+
+
 def _misplaced(candidates: Candidates, upper: int, lower: int, above: int, level: int) -> float:
     """Minus the log likelihood that the levels `above` and `level` lie as far apart as these two candidates."""
     depth = np.linalg.norm(candidates.corners[[upper, lower], 0] - candidates.corners[[upper, lower], 1], axis=1).mean()

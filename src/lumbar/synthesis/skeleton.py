@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,9 +27,26 @@ _ILIUM = (
 )
 
 
+# Where the hip bone is thick, and so drawn as a line on a lateral film: paths beside the wing above, and their radii.
+_BUTTRESSES: dict[str, tuple[tuple[tuple[float, float, float], ...], tuple[float, float]]] = {
+    "crest": (
+        ((-58, -22, 44), (-61, 0, 48), (-54, 20, 62), (-40, 36, 82), (-24, 45, 104), (4, 46, 130), (26, 34, 134), (52, 16, 132),
+         (70, -6, 126), (78, -28, 118)),
+        (5.5, 5.0),
+    ),
+    "greater sciatic notch": (((-60, -14, 44), (-50, -32, 47), (-26, -50, 58), (-6, -66, 70), (2, -88, 78)), (5.0, 6.0)),
+    "arcuate line": (((-34, -8, 45), (-14, -28, 54), (8, -50, 68), (28, -72, 78), (44, -86, 76)), (4.0, 6.0)),
+    "auricular surface": (((-18, 10, 45), (-38, 2, 44), (-47, -14, 43), (-40, -30, 45), (-20, -38, 49)), (3.0, 9.0)),
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Skeleton:
-    """One patient's bones, whichever way the spine bends: shapes of the vertebrae, quality of bone, size and form of pelvis and ribs."""
+    """One patient's bones, whichever way the spine bends: shapes of the vertebrae, quality of bone, size and form of pelvis and ribs.
+
+    remnants: how much is left of the discs S1/S2 to S4/S5, from 0 (fused) to 1 (a disc between two endplates).
+    buttresses: how thick the hip bone's are, as shares of what is usual.
+    """
 
     quality: BoneQuality
     shapes: dict[str, VertebraShape]
@@ -41,8 +58,9 @@ class Skeleton:
     crest: float
     alae: float
     pelvic_cortex: float
+    remnants: FloatArray
+    buttresses: FloatArray
     ribs: dict[str, tuple[float, float, float]]
-    seed: int
 
     @classmethod
     def draw(cls, rng: np.random.Generator, spine: Spine) -> Skeleton:
@@ -63,10 +81,11 @@ class Skeleton:
             sacral_bend=rng.normal((10, 14, 18, 16, 20), 5.0),
             sacral_size=rng.normal(1.0, 0.06, 3),
             crest=rng.uniform(0.6, 1.5),
-            alae=rng.uniform(0.2, 0.75),
+            alae=rng.uniform(0.25, 1.1),
             pelvic_cortex=rng.uniform(0.8, 2.4),
+            remnants=rng.uniform(0, 1, 4) ** (1.5, 2.5, 3.0, 3.0),
+            buttresses=rng.uniform(0.35, 1.25, len(_BUTTRESSES)),
             ribs=ribs,
-            seed=int(rng.integers(2**31)),
         )
 
     def solids(self, spine: Spine, seen: frozenset[str] = frozenset(NAMES), arches: bool = True) -> list[Solid]:
@@ -113,7 +132,9 @@ class Skeleton:
             lower_posterior = posterior + down * tall + along * 0.06 * width
             lower_anterior = lower_posterior + along * width * narrower
             quad = np.array([anterior, posterior, lower_anterior, lower_posterior])
-            made += body(quad, shape, quality)
+            above = 1.0 if k == 0 else float(self.remnants[k - 1])
+            below = float(self.remnants[k]) if k < 4 else 1.0
+            made += body(quad, _fused(shape, above, below), quality, (below, above))
             crest_at = (posterior + lower_posterior) / 2 - along * (0.42 - 0.04 * k) * depth
             turn = rotation(about_z_deg=float(np.degrees(np.arctan2(along[1], along[0]))))
             size = np.array([0.16 * self.crest, 0.34, 0.10]) * depth
@@ -132,7 +153,7 @@ class Skeleton:
                     made += bone_tube(
                         path, (0.14 * depth, 0.14 * depth), quality.arch_mm, quality.cortical, quality.spongy
                     )
-            gap = down * 0.03 * depth
+            gap = down * (0.10 * below - 0.02) * depth
             anterior, posterior = lower_anterior + gap, lower_posterior + gap
         for side in (-1.0, 1.0):
             path = [(*at, side * (0.55 + 0.5 * share) * depth) for at, share in masses]
@@ -167,9 +188,18 @@ class Skeleton:
                 ([_HIP, (30, -100, 118), (26, -112, 134)], (13, 13)),
                 ([(26, -100, 134), (22, -170, 132), (16, -300, 122)], (15, 15)),
             )  # fmt: skip
+            for (line, radii), share in zip(_BUTTRESSES.values(), self.buttresses, strict=True):
+                thick = (radii[0] * share, radii[1] * share)
+                made += bone_tube(
+                    there(_smooth(np.array(line), 3 * len(line))),
+                    thick,
+                    max(1.0, cortex),
+                    quality.cortical,
+                    quality.spongy,
+                )
             for path, size in tubes:
-                thick = 5.0 if path[-1][1] < -200 else cortex
-                made += bone_tube(there(path), size, thick, quality.cortical * 0.8, quality.spongy * 0.8)
+                wall = 5.0 if path[-1][1] < -200 else cortex
+                made += bone_tube(there(path), size, wall, quality.cortical * 0.8, quality.spongy * 0.8)
             rim = np.radians(np.linspace(-20, 200, 14))
             cup = np.stack([_HIP[0] + 26 * np.cos(rim), _HIP[1] + 26 * np.sin(rim), np.full(14, 78.0)], axis=1)
             made += bone_tube(there(cup), (3.0, 7.0), 1.0, quality.cortical, quality.spongy)
@@ -212,6 +242,11 @@ class Skeleton:
         return [
             solid for side in (-1.0, 1.0) for solid in _bone_ball((*at, side * 1.2 * depth), sizes, None, self.quality)
         ]
+
+
+def _fused(shape: VertebraShape, above: float, below: float) -> VertebraShape:
+    """A sacral body's shape: its endplates are as concave as there is a disc left beside them."""
+    return replace(shape, sinks=(shape.sinks[0] * above, shape.sinks[1] * below))
 
 
 def _bone_ball(

@@ -109,19 +109,25 @@ class VertebraShape:
         )
 
 
-def body(corners: FloatArray, shape: VertebraShape, bone: BoneQuality) -> list[Solid]:
-    """The body around corners (4, 2), in the order of `anatomy.Corner`: cortex and spongy bone."""
+def body(
+    corners: FloatArray, shape: VertebraShape, bone: BoneQuality, plates: tuple[float, float] = (1.0, 1.0)
+) -> list[Solid]:
+    """The body around corners (4, 2), in the order of `anatomy.Corner`: cortex and spongy bone.
+
+    plates: shares of the usual thickness of the lower and the upper endplate; fused bodies have next to none between them.
+    """
     height = float(np.linalg.norm((corners[0] + corners[1] - corners[2] - corners[3]) / 2))
     depth = float(np.linalg.norm(corners[2] - corners[3]))
-    outer = _surface(corners, depth, height, shape, 0.0, 0.0)
-    inner = _surface(corners, depth, height, shape, 2 * bone.wall_mm / depth, bone.endplate_mm / height)
+    outer = _surface(corners, depth, height, shape, 0.0, (0.0, 0.0))
+    lower, upper = (max(share * bone.endplate_mm, 0.02) / height for share in plates)
+    inner = _surface(corners, depth, height, shape, 2 * bone.wall_mm / depth, (lower, upper))
     return shell(loft(outer, 1.0), loft(inner, 1.0), bone.cortical, bone.spongy)
 
 
 def _surface(
-    corners: FloatArray, depth: float, height: float, shape: VertebraShape, wall: float, plate: float
+    corners: FloatArray, depth: float, height: float, shape: VertebraShape, wall: float, inset: tuple[float, float]
 ) -> FloatArray:
-    """Rings (K, n, 3) from below upwards, `wall` and `plate` inside the outer surface (shares of half depth and of height)."""
+    """Rings (K, n, 3) from below upwards, inside the outer surface by `wall` (of half depth) and and by lower and upper `inset` (of height)."""
     angle = np.linspace(0, 2 * np.pi, AROUND, endpoint=False)
     p = np.cos(angle)
     p = np.where(p > 0, np.abs(p) ** 0.9, -(np.abs(p) ** shape.square))
@@ -151,7 +157,7 @@ def _surface(
     for node_p, node_q, deep, wide, top in shape.nodes:
         pit = deep * np.exp(-((pp - node_p) ** 2 + (qq - node_q) ** 2) / wide**2)
         lower, upper = lower + pit * (level == 0) * (1 - top), upper + pit * (level == 1) * top
-    h = plate + level * (1 - 2 * plate) + lower - upper
+    h = inset[0] + level * (1 - sum(inset)) + lower - upper
     share = ((pp + 1) / 2)[..., None]
     sa, sp, ia, ip = corners
     below, above = ip + share * (ia - ip), sp + share * (sa - sp)
