@@ -59,7 +59,7 @@ def main() -> None:
     grades: list[bool] = []
     shifted = 0
     for study in track(studies, "reading"):
-        readings = {posture: read(reader, study, posture, given.readings) for posture in study.films}
+        readings = read(reader, study, given.readings)
         shifted += any(names_off(study, posture, reading) for posture, reading in readings.items())
         levels += levels_of(study, readings)
         grades += graded(study, readings)
@@ -71,16 +71,16 @@ def main() -> None:
         draw_reliability(levels, given.figure)
 
 
-def read(reader: Reader, study: StudyCase, posture: Posture, folder: Path) -> Reading:
-    """The film's reading, its facing not given away; kept in `folder`."""
-    kept = folder / f"{study.patient}_{posture}.reading.json"
-    if kept.exists():
-        return Reading.from_json(kept.read_text())
-    case = study.films[posture]
-    reading = reader.read(replace(case.radiograph(), anterior=None), case.name)
-    with written_aside(kept) as aside:
-        aside.write_text(reading.to_json())
-    return reading
+def read(reader: Reader, study: StudyCase, folder: Path) -> dict[Posture, Reading]:
+    """The readings of a study's films, named together, their facing not given away; kept in `folder`."""
+    kept = {posture: folder / f"{study.patient}_{posture}.reading.json" for posture in study.films}
+    if not all(path.exists() for path in kept.values()):
+        films = [replace(case.radiograph(), anterior=None) for case in study.films.values()]
+        names = [case.name for case in study.films.values()]
+        for path, reading in zip(kept.values(), reader.read_together(films, names), strict=True):
+            with written_aside(path) as aside:
+                aside.write_text(reading.to_json())
+    return {posture: Reading.from_json(path.read_text()) for posture, path in kept.items()}
 
 
 def names_off(study: StudyCase, posture: Posture, reading: Reading) -> bool:
