@@ -59,12 +59,13 @@ def collect(reader: Reader, seed: int, films: int) -> tuple[np.ndarray, np.ndarr
             continue
         depth = float(np.linalg.norm(found.points_px[::2] - found.points_px[1::2], axis=1).mean())
         error = (found.points_px - truth) / depth
-        if np.median(np.linalg.norm(error, axis=1)) > SHIFT:
+        known = np.isfinite(error[:, 0])  # corners off the film have no truth
+        if np.median(np.linalg.norm(error[known], axis=1)) > SHIFT:
             shifted += 1
             continue
-        total = np.diagonal(found.covariance_px, axis1=1, axis2=2) / depth**2
+        total = np.diagonal(found.covariance_px, axis1=1, axis2=2)[known] / depth**2
         spreads.append((total - ERRORS.least_deviation**2) / ERRORS.spread_share)
-        errors.append(error)
+        errors.append(error[known])
         exact = measure(SpineLandmarks.exact(truth).to_anatomical(film.anterior, film.radiograph.spacing))
         for true in exact:
             if true.quantity in z and isinstance(true, Measurement):

@@ -31,7 +31,7 @@ def lumbar(*arguments: object, limit_s: float = 240) -> subprocess.CompletedProc
 @pytest.fixture(scope="module")
 def films(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("films")
-    list(write(folder, Order(2, 0, 4242, 768)))
+    list(write(folder, Order(2, 0, 5002, 768)))
     return folder
 
 
@@ -219,4 +219,6 @@ def test_films_and_studies_are_written_with_their_manifest(tmp_path):
     assert lumbar("synthesise", "--films", 2, "--studies", 1, "--seed", 5, "--out", tmp_path).returncode == 0
     rows = list(csv.DictReader((tmp_path / "manifest.csv").read_text().splitlines()))
     assert [row["film"] for row in rows[:2]] == ["film_00000.png", "film_00001.png"] and len(rows) == 5
-    assert all((tmp_path / row["film"]).with_suffix(".csv").is_file() and float(row["row_mm"]) > 0 for row in rows)
+    for row in rows:
+        assert (tmp_path / row["film"]).with_suffix(".csv").is_file()
+        assert row["row_mm"] == "" if row["photograph"] == "1" else float(row["row_mm"]) > 0
