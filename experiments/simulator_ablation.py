@@ -18,11 +18,12 @@ import torch
 from lumbar.crop import network_input
 from lumbar.datasets import BuuFolder
 from lumbar.landmarks.annotated import AnnotatedFilm
+from lumbar.landmarks.spine import endplate_depth
 from lumbar.methods import METHODS
 from lumbar.synthesis import Part, simulate_film
 from lumbar.training import Recipe, checkpoint
 from lumbar.training.augmentation import crop_window, seen_through
-from lumbar.training.landmark_task import endplate_depth, landmark_task, read_crop
+from lumbar.training.landmark_task import landmark_task, read_crop
 from lumbar.training.loop import train
 from lumbar.training.stream import Films
 

@@ -19,6 +19,7 @@ from rich.progress import track
 from lumbar.anatomy import LEVELS, Posture
 from lumbar.assessment import Verdict, assess_level, grade_of
 from lumbar.datasets import StudyCase, StudyFolder
+from lumbar.evaluation import ReadCase
 from lumbar.landmarks.spine import SpineLandmarks
 from lumbar.measurements import SLIP, LevelChange, Measurement, measure, measure_changes
 from lumbar.pipeline import Reader
@@ -26,8 +27,6 @@ from lumbar.reading import Reading
 from lumbar.runtime import load_weights
 from lumbar.study import LevelAssessment, assess_study
 from lumbar.whole_file import written_aside
-
-SHIFT = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +83,12 @@ def read(reader: Reader, study: StudyCase, folder: Path) -> dict[Posture, Readin
 
 
 def names_off(study: StudyCase, posture: Posture, reading: Reading) -> bool:
-    truth = study.films[posture].open().landmarks_px
-    depth = np.nanmean(np.linalg.norm(truth[::2] - truth[1::2], axis=1))
-    error = np.linalg.norm(reading.landmarks.points_px - truth, axis=1) / depth
-    return not np.median(np.nan_to_num(error, nan=1.0)) < SHIFT
+    case = study.films[posture]
+    film = case.open()
+    size = film.radiograph.height, film.radiograph.width
+    return ReadCase(
+        case.name, case.patient, film.landmarks_px, reading.landmarks.points_px, *size, film.anterior
+    ).shifted
 
 
 def levels_of(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[Level]:

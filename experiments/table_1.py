@@ -67,7 +67,7 @@ def scored(name: str, weights: Path, data: Path, results: Path) -> None:
 
 
 def lumbar(*arguments: object) -> None:
-    """Run a command; its tables go to stderr's neighbour, its failure ends the script."""
+    """Run a command; what it prints goes to stderr, and its failure ends the script."""
     command = [sys.executable, "-m", "lumbar", *map(str, arguments)]
     print(" ".join(command), file=sys.stderr)
     subprocess.run(command, check=True, stdout=sys.stderr)

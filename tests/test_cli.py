@@ -2,11 +2,8 @@
 
 import csv
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -18,14 +15,9 @@ from pydicom import dcmread
 from lumbar.reading import Reading
 from lumbar.study import StudyAssessment
 from lumbar.synthesis.writing import Order, write
+from tests.command import lumbar
 
 EXAMPLE = Path(__file__).parent.parent / "src" / "lumbar" / "examples" / "study"
-
-
-def lumbar(*arguments: object, limit_s: float = 240) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "lumbar", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=limit_s)
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +214,21 @@ def test_films_and_studies_are_written_with_their_manifest(tmp_path):
     for row in rows:
         assert (tmp_path / row["film"]).with_suffix(".csv").is_file()
         assert row["row_mm"] == "" if row["photograph"] == "1" else float(row["row_mm"]) > 0
+
+
+def test_films_of_two_patients_are_no_study(tmp_path):
+    for film in EXAMPLE.glob("*.dcm"):
+        shutil.copy(film, tmp_path)
+    other = dcmread(tmp_path / "extension.dcm")
+    other.PatientID = "SOMEBODY-ELSE"
+    other.save_as(tmp_path / "extension.dcm")
+    done = lumbar("assess", tmp_path, "--out", tmp_path / "out", "--threads", 1)
+    assert done.returncode == 1 and not (tmp_path / "out" / "study.json").exists()
+    assert "must be of one patient" in done.stderr and "SOMEBODY-ELSE" not in done.stderr
+
+
+def test_the_criteria_are_listed_and_an_unknown_one_is_named(tmp_path):
+    listed = lumbar("criteria").stdout
+    assert "white-panjabi: translation > 4.5 mm or > 15 % of the endplate" in listed and "Hayes 1989" in listed
+    done = lumbar("assess", EXAMPLE, "--criteria", "mine", "--out", tmp_path)
+    assert done.returncode == 2 and "--criteria must be one of paper, ama-5" in done.stderr

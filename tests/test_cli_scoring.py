@@ -1,10 +1,7 @@
 """`lumbar evaluate`, `compare` and `dataset` as others script against them."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,12 +12,7 @@ from lumbar.datasets import FORMATS
 from lumbar.methods import METHODS
 from lumbar.synthesis.writing import Order, write
 from lumbar.training import TrainedMethod, View, checkpoint
-
-
-def lumbar(*arguments: object, limit_s: float = 240) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "lumbar", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=limit_s)
+from tests.command import lumbar
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +111,27 @@ def test_a_split_is_drawn_trained_by_and_scored_by(films, tmp_path):
     assert [line["patient"] for line in lines] == tested
 
 
+def test_training_by_a_split_never_opens_a_test_film(films, tmp_path):
+    for path in films.iterdir():
+        shutil.copy(path, tmp_path)
+    lists = tmp_path / "lists"
+    assert lumbar("dataset", "split", tmp_path, "--validation", 1, "--test", 1, "--out", lists).returncode == 0
+    tested = (lists / "test.txt").read_text().strip()
+    (tmp_path / f"{tested}.csv").write_text("1,2,3\n")  # whoever opens it fails
+    run = ("train", "landmarks", "--data", tmp_path, "--height", 64, "--epochs", 1, "--epoch-films", 24, "--workers", 0)
+    apart = lumbar(*run, "--split", lists, "--out", tmp_path / "apart", "--device", "cpu")
+    assert apart.returncode == 0, apart.stderr
+    assert lumbar(*run, "--out", tmp_path / "all", "--device", "cpu").returncode != 0
+
+
+def test_a_malformed_table_of_motions_is_named_and_not_passed_over(tmp_path):
+    (tmp_path / "study_00000").mkdir()
+    (tmp_path / "study_00000" / "flexion.png").write_bytes(b"")
+    (tmp_path / "motions.csv").write_text("study,site\nstudy_00000,L4/L5\n")
+    done = lumbar("evaluate", tmp_path, "--out", tmp_path / "out")
+    assert done.returncode == 2 and "motions.csv: row 2" in done.stderr
+
+
 def test_dataset_check_says_what_is_wrong_and_counts_what_is_there(films, tmp_path):
     good = lumbar("dataset", "check", films)
     assert "pairs: 3 of 3" in good.stdout
@@ -136,4 +149,4 @@ def test_dataset_convert_goes_there_and_back(films, tmp_path):
 
 
 def test_the_command_line_takes_every_format():
-    assert [name.value for name in FormatName] == sorted(FORMATS, key=list(FormatName).index)
+    assert set(FormatName) == set(FORMATS)

@@ -5,7 +5,7 @@ import pytest
 
 from lumbar.anatomy import Side
 from lumbar.landmarks import SpineLandmarks
-from lumbar.pipeline import Reader, window_around
+from lumbar.pipeline import RENAMED, Reader, window_around
 from lumbar.radiograph import PixelSpacing, Radiograph
 from lumbar.reading import NO_SPINE, Reading
 from lumbar.synthesis import simulate_film
@@ -131,3 +131,17 @@ def test_every_corner_that_is_found_has_an_error_bar(reader):
     landmarks: SpineLandmarks = reader.read(a_clear_film().radiograph).landmarks
     assert np.isfinite(landmarks.covariance_px[landmarks.present]).all()
     assert (np.linalg.eigvalsh(landmarks.covariance_px[landmarks.present]) > 0).all()
+
+
+def test_films_read_together_keep_names_that_agree(reader):
+    films = [a_clear_film().radiograph, a_clear_film().mirrored().radiograph]
+    together = reader.read_together(films, ["one", "other"])
+    for radiograph, reading in zip(films, together, strict=True):
+        np.testing.assert_allclose(reading.landmarks.points_px, reader.read(radiograph).landmarks.points_px)
+        assert RENAMED not in reading.warnings
+
+
+def test_a_film_of_noise_does_not_cost_the_others_of_its_study_their_reading(reader):
+    noise = Radiograph(np.random.default_rng(0).random((400, 300)).astype(np.float32), None)
+    one, other = reader.read_together([noise, a_clear_film().radiograph], ["noise", "film"])
+    assert one.box is None and NO_SPINE in one.warnings and other.box is not None

@@ -1,7 +1,6 @@
 """Names of vertebrae that agree over the films of one patient."""
 
 import numpy as np
-import pytest
 
 from lumbar.landmarks.decoding import Candidates, name_by_level, naming_score
 from lumbar.landmarks.same_names import name_together
@@ -78,6 +77,4 @@ def test_a_film_that_shows_few_bodies_stays_as_it_is():
 def test_better_names_score_higher():
     film = a_film()
     assert naming_score(film, np.array(RIGHT)) > naming_score(film, np.array(TOO_LOW))
-    assert naming_score(film, np.array([1, 2, 3, 4, 5, -1])) == pytest.approx(
-        naming_score(film, np.array(RIGHT)), abs=8
-    )
+    assert naming_score(film, np.array(RIGHT)) > naming_score(film, np.array([1, 2, 3, 4, 5, -1]))

@@ -112,8 +112,7 @@ class Reader:
         """
         side, doubts = self._facing(radiograph)
         sight = self.see(radiograph, side)
-        source = "film" if radiograph.anterior is None else facing_source
-        return self._reading(radiograph, film, sight, sight.named, source, doubts)
+        return self._reading(radiograph, film, sight, sight.named, facing_source, doubts)
 
     def read_together(
         self,
@@ -130,17 +129,19 @@ class Reader:
         for radiograph in each(radiographs):
             facings.append(self._facing(radiograph))
             sights.append(self.see(radiograph, facings[-1][0]))
-        seen = [sight.consensus.candidates for sight in sights if sight.consensus is not None]
-        together = iter(name_together(seen) if len(seen) > 1 else [sight.named for sight in sights if sight.consensus])
-        readings = []
-        for radiograph, film, sight, (_, doubts) in zip(radiographs, films, sights, facings, strict=True):
-            named = None if sight.consensus is None else next(together)
-            alone = sight.named
-            if named is not None and alone is not None and not np.array_equal(named, alone):
-                doubts = [*doubts, RENAMED]
-            source = "film" if radiograph.anterior is None else facing_source
-            readings.append(self._reading(radiograph, film, sight, named, source, doubts))
-        return readings
+        named = [sight.named for sight in sights]
+        seen = {i: sight.consensus.candidates for i, sight in enumerate(sights) if sight.consensus is not None}
+        if len(seen) > 1:
+            for i, together in zip(seen, name_together(list(seen.values())), strict=True):
+                if not np.array_equal(together, named[i]):  # type: ignore[arg-type]
+                    facings[i][1].append(RENAMED)
+                named[i] = together
+        return [
+            self._reading(radiograph, film, sight, names, facing_source, doubts)
+            for radiograph, film, sight, names, (_, doubts) in zip(
+                radiographs, films, sights, named, facings, strict=True
+            )
+        ]
 
     def _reading(
         self,
@@ -160,7 +161,7 @@ class Reader:
             radiograph.facing(sight.anterior),
             box,
             landmarks,
-            facing_source=facing_source,
+            facing_source="film" if radiograph.anterior is None else facing_source,
             weights=self._sha256,
             doubts=doubts,
         )

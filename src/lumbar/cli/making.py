@@ -131,7 +131,18 @@ def train(
     )
     best = or_usage(
         lambda: training.run(
-            stage.value, out, recipe, data, method, height, width, start_from, device, training.View(view), first_films
+            stage.value,
+            out,
+            recipe,
+            data,
+            method,
+            height,
+            width,
+            start_from,
+            device,
+            training.View(view),
+            first_films,
+            split,
         )
     )
     stdout.print(str(best), soft_wrap=True)

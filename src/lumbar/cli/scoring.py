@@ -53,6 +53,8 @@ def evaluate(
     if run is not None and weights is not None:
         usage("give --weights or --run, not both")
     studies = _studies_in(data)
+    if studies and split is not None:
+        usage("--split is for a folder of films; a folder of studies is scored whole")
     cases = [case for study in studies for case in study.values()] or _films_in(data, split)
     name, find, made = _trained(run) if run else _reader(weights, threads)
     failed, read = False, {}
@@ -117,16 +119,15 @@ def _films_in(folder: Path, split: Path | None) -> Sequence[Case]:
 
 
 def _studies_in(folder: Path) -> list[Mapping[Posture, Case]]:
+    """The films of each study in `folder`; none where it holds films and no studies."""
     from lumbar.datasets import StudyFolder
+    from lumbar.datasets.studies import study_folders_in
 
     if not folder.is_dir():
         usage(f"FOLDER must be a folder with films and their csv; got {folder}")
-    if not any(path.is_dir() for path in folder.glob("*")):
+    if not study_folders_in(folder):
         return []
-    try:
-        return [study.films for study in StudyFolder.open(folder).studies]
-    except ValueError:
-        return []
+    return [study.films for study in or_usage(lambda: StudyFolder.open(folder)).studies]
 
 
 def _read(case: Case, find: Find) -> ReadCase | str:

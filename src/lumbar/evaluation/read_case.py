@@ -7,9 +7,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from lumbar.anatomy import LANDMARK_INDEX, Corner, Side, Vertebra, rows_of
+from lumbar.anatomy import Side, Vertebra, rows_of
 from lumbar.geometry import FloatArray, read_only
-from lumbar.landmarks.spine import COUNT, AnatomicalSpine, SpineLandmarks
+from lumbar.landmarks.spine import COUNT, AnatomicalSpine, SpineLandmarks, endplate_depth
 from lumbar.radiograph import PixelSpacing
 
 INPUT = (1024, 512)
@@ -113,21 +113,6 @@ class ReadCase:
     def spine(self, points_px: FloatArray) -> AnatomicalSpine:
         """Landmarks of this film in the anatomical frame, in mm where the spacing is known."""
         return SpineLandmarks.exact(points_px).to_anatomical(self.anterior, self.spacing)
-
-
-def endplate_depth(points: FloatArray) -> float:
-    """Mean length of the endplates that are there, in the unit of the points (22, 2); the yardstick where mm are unknown."""
-    lengths = []
-    for vertebra in Vertebra:
-        for pair in (
-            (Corner.SUPERIOR_ANTERIOR, Corner.SUPERIOR_POSTERIOR),
-            (Corner.INFERIOR_ANTERIOR, Corner.INFERIOR_POSTERIOR),
-        ):
-            rows = [LANDMARK_INDEX[vertebra, c] for c in pair if (vertebra, c) in LANDMARK_INDEX]
-            if len(rows) == 2:
-                lengths.append(float(np.linalg.norm(points[rows[0]] - points[rows[1]])))
-    known = [length for length in lengths if np.isfinite(length)]
-    return float(np.mean(known)) if known else float("nan")
 
 
 LEVEL_ROWS: dict[str, slice] = {str(vertebra): rows_of(vertebra) for vertebra in Vertebra}

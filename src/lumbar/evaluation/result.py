@@ -151,7 +151,7 @@ def _null_where_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_null_where_nan(entry) for entry in value]
     if isinstance(value, float):
-        return float(f"{value:.6g}") if np.isfinite(value) else None
+        return value if np.isfinite(value) else None
     return value
 
 

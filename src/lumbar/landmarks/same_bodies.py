@@ -46,7 +46,7 @@ def fit_same_bodies(spines: Sequence[AnatomicalSpine], shape_deviation: float = 
     spines: of one patient, in mm or all in one unknown unit that may differ in scale by a few per cent.
     shape_deviation: how much a projected body differs from film to film because the patient turned, a standard deviation in the
     unit of the corners; it is added to the errors. A corner that one film lacks is taken from the body's shape on the others where
-    three of its corners (S1: both) are there. A body that fewer than two films show in at least two corners stays as it was read.
+    three of its corners (S1: both) are there. A body that fewer than two films show so, or none shows whole, stays as it was read.
     Raises ValueError for fewer than two spines.
     """
     if len(spines) < 2:
@@ -63,7 +63,7 @@ def fit_same_bodies(spines: Sequence[AnatomicalSpine], shape_deviation: float = 
         bodies = {vertebra: body for vertebra, body in found.items() if body is not None}
         scales = _scales(bodies, observed, scales)
     fitted = observed.copy()
-    covariance = _as_read(given, films)
+    covariance = joint_covariance(spines).reshape(films, COUNT, 2, films, COUNT, 2)
     for vertebra, body in bodies.items():
         corners = np.arange(COUNT)[rows_of(vertebra)]
         at = np.array(body.films)
@@ -82,16 +82,17 @@ def fit_same_bodies(spines: Sequence[AnatomicalSpine], shape_deviation: float = 
     return SameBodies(results, covariance.reshape(size, size), misfit)
 
 
-def _as_read(given: FloatArray, films: int) -> FloatArray:
-    """The films' own covariances (F, 22, 2, 2) as one (F, 22, 2, F, 22, 2): different corners and films were read independently."""
+def joint_covariance(spines: Sequence[AnatomicalSpine]) -> FloatArray:
+    """The films' own covariances as one (44 F, 44 F), laid out as `SameBodies.covariance`: corners and films were read independently."""
+    films = len(spines)
     covariance = np.zeros((films, COUNT, 2, films, COUNT, 2))
+    given = np.array([spine.covariance for spine in spines])
     unknown = np.isnan(given).any(axis=(2, 3))
     covariance[unknown] = np.nan
     covariance.transpose(3, 4, 5, 0, 1, 2)[unknown] = np.nan
-    for film in range(films):
-        for row in range(COUNT):
-            covariance[film, row, :, film, row] = given[film, row]
-    return covariance
+    for film, row in np.ndindex(films, COUNT):
+        covariance[film, row, :, film, row] = given[film, row]
+    return covariance.reshape(2 * COUNT * films, -1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

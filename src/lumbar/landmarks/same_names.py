@@ -18,7 +18,6 @@ from lumbar.anatomy import Vertebra
 from lumbar.geometry import FloatArray
 from lumbar.landmarks.decoding import Candidates, name_by_level, naming_score
 
-SHIFTS = (-1, 0, 1)
 LEVELS = len(Vertebra)
 
 SHAPE_DEVIATION = 0.035
@@ -38,7 +37,7 @@ class Naming:
 
 
 def name_together(films: Sequence[Candidates], depth_share: float = SHAPE_DEVIATION) -> list[NDArray[np.intp]]:
-    """Names (6,) for each film's candidates, chosen for all films at once; candidates in square units of any size.
+    """Names (6,) for each film's candidates, chosen for all films at once; candidates in square pixels of any size.
 
     Each film may keep its own best names or move them by one level; the choice maximises the films' own scores plus the
     log likelihood that bodies of one name have one shape.
@@ -66,33 +65,31 @@ def _options(candidates: Candidates) -> list[Naming]:
     options = [Naming(named, naming_score(candidates, named))]
     if (named >= 0).sum() < LEVELS - 1:
         return options
-    for shift in SHIFTS:
-        moved = _moved(named, shift, len(candidates))
-        if shift and (moved >= 0).sum() >= LEVELS - 1:
+    for moved in (_a_level_up(named), _a_level_down(named, len(candidates))):
+        if (moved >= 0).sum() >= LEVELS - 1:
             options.append(Naming(moved, naming_score(candidates, moved)))
     return options
 
 
-def _moved(named: NDArray[np.intp], shift: int, count: int) -> NDArray[np.intp]:
-    """The names of a chain moved down the film by `shift` bodies; the end is the next candidate beyond it, if there is one."""
-    moved = np.full(LEVELS, -1, dtype=np.intp)
-    if shift > 0:
-        moved[:-1] = named[1:]
-        moved[-1] = named[-1] + 1 if 0 <= named[-1] < count - 1 else -1
-    elif shift < 0:
-        moved[1:] = named[:-1]
-        moved[0] = named[0] - 1 if named[0] > 0 else -1
-    else:
-        moved = named.copy()
-    return moved
+def _a_level_up(named: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Each name on the body above; L1 on the candidate above L1, if there is one."""
+    above = named[0] - 1 if named[0] > 0 else -1
+    return np.array([above, *named[:-1]])
+
+
+def _a_level_down(named: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """Each name on the body below; S1 on the candidate below S1, if there is one."""
+    below = named[-1] + 1 if 0 <= named[-1] < count - 1 else -1
+    return np.array([*named[1:], below])
 
 
 def _disagreement(
     one: Candidates, named: NDArray[np.intp], other: Candidates, other_named: NDArray[np.intp], depth_share: float
 ) -> float:
-    """Half the sum of squared deviations between the shapes of bodies of one name, L1 to L5 by four corners, S1 by its endplate.
+    """Minus the log likelihood that bodies of one name have one shape, L1 to L5 by four corners, S1 by its endplate.
 
-    Sizes are taken relative to the mean over the bodies that both films have, so magnification does not matter.
+    Sizes are taken relative to the mean over the bodies that both films have, so magnification does not matter. Levels that only one
+    film has count as the others do on average: leaving a level out must not make names look better.
     """
     both = [level for level in range(LEVELS) if named[level] >= 0 and other_named[level] >= 0]
     if len(both) < 3:
@@ -104,9 +101,9 @@ def _disagreement(
     sizes = [np.mean([np.linalg.norm(shape[0] - shape[1]) for shape in film]) for film in shapes]
     total = 0.0
     for a, b in zip(*shapes, strict=True):
-        residual = _procrustes(a / sizes[0], b / sizes[1]) / (2 * depth_share**2)
-        total += min(0.5 * residual, _WORST)
-    return total
+        variance = 2 * depth_share**2  # of the difference of two readings
+        total += min(_procrustes(a / sizes[0], b / sizes[1]) / (2 * variance), _WORST)
+    return total * LEVELS / len(both)
 
 
 def _procrustes(a: FloatArray, b: FloatArray) -> float:

@@ -81,3 +81,13 @@ class AnatomicalSpine:
         """The corner's (x, y), or None where it is absent."""
         point = self.points[LANDMARK_INDEX[vertebra, corner]]
         return None if np.isnan(point).any() else point
+
+
+def endplate_depth(points: FloatArray) -> float:
+    """Mean length of the endplates that are there, in the unit of the points (22, 2): the yardstick where mm are unknown.
+
+    NaN where no endplate has both of its corners.
+    """
+    lengths = np.linalg.norm(points[::2] - points[1::2], axis=1)
+    known = lengths[np.isfinite(lengths)]
+    return float(known.mean()) if known.size else float("nan")

@@ -16,6 +16,7 @@ from lumbar.measurements.levels import (
     measure,
     measure_lordosis,
     measure_sacral_slope,
+    measured_at,
 )
 from lumbar.measurements.plausibility import implausibilities
 from lumbar.measurements.quantity import Measurement, Unmeasurable, quantity_from_json
@@ -57,5 +58,6 @@ __all__ = [
     "measure_everything",
     "measure_lordosis",
     "measure_sacral_slope",
+    "measured_at",
     "quantity_from_json",
 ]

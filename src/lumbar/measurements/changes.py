@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lumbar.anatomy import LANDMARK_INDEX, LANDMARKS, LEVELS, Level, Vertebra
+from lumbar.anatomy import LANDMARK_INDEX, LEVELS, Level, Vertebra
 from lumbar.geometry import FloatArray
+from lumbar.landmarks.same_bodies import joint_covariance
 from lumbar.landmarks.spine import COUNT, AnatomicalSpine
 from lumbar.measurements.levels import (
     ENDPLATE_DISPLACEMENT,
@@ -64,7 +65,7 @@ def measure_changes(
     covariance (88, 88): of the coordinates of both films together, those of flexion first, landmark by landmark, x before y;
     without it the films' own errors are taken, as independent of each other.
     """
-    joint = _independent(flexion, extension) if covariance is None else covariance
+    joint = joint_covariance((flexion, extension)) if covariance is None else covariance
     if joint.shape != (4 * COUNT, 4 * COUNT):
         raise ValueError(f"covariance must have shape {(4 * COUNT, 4 * COUNT)}; got {joint.shape}")
     return tuple(_change_at(level, flexion, extension, joint) for level in LEVELS)
@@ -103,15 +104,6 @@ def _change(
     error = float(np.sqrt(max(variance, 0.0))) if np.isfinite(variance) else None
     method = f"{quantity.name}, flexion - extension"
     return Measurement(name, str(level), bent.value - straight.value, quantity.unit, error, method)
-
-
-def _independent(flexion: AnatomicalSpine, extension: AnatomicalSpine) -> FloatArray:
-    joint = np.zeros((4 * COUNT, 4 * COUNT))
-    for film, spine in enumerate((flexion, extension)):
-        for row in range(len(LANDMARKS)):
-            at = film * 2 * COUNT + 2 * row
-            joint[at : at + 2, at : at + 2] = spine.covariance[row]
-    return joint
 
 
 def _each_alone(gradients: FloatArray, joint: FloatArray) -> FloatArray:

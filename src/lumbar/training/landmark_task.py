@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lumbar.anatomy import LANDMARK_INDEX, Corner, Vertebra
 from lumbar.crop import network_input
 from lumbar.geometry import FloatArray
 from lumbar.landmarks.annotated import AnnotatedFilm
-from lumbar.landmarks.spine import SpineLandmarks
+from lumbar.landmarks.spine import SpineLandmarks, endplate_depth
 from lumbar.networks.method import LandmarkMethod
 from lumbar.training.augmentation import Contrast, crop_window, film_window, seen_through
 from lumbar.training.loop import Recipe, Task
@@ -73,20 +72,6 @@ def read_crop(method: LandmarkMethod, network: nn.Module, image: np.ndarray) -> 
     device = next(network.parameters()).device
     maps = network(torch.from_numpy(image)[None].to(device))
     return method.decode(tuple(m[0].float().cpu().numpy() for m in maps))
-
-
-def endplate_depth(points: FloatArray) -> float:
-    """Mean length of the endplates that are there: the yardstick where mm are unknown."""
-    lengths = []
-    for vertebra in Vertebra:
-        for anterior, posterior in (
-            (Corner.SUPERIOR_ANTERIOR, Corner.SUPERIOR_POSTERIOR),
-            (Corner.INFERIOR_ANTERIOR, Corner.INFERIOR_POSTERIOR),
-        ):
-            if (vertebra, anterior) in LANDMARK_INDEX:
-                ends = points[[LANDMARK_INDEX[vertebra, anterior], LANDMARK_INDEX[vertebra, posterior]]]
-                lengths.append(float(np.linalg.norm(ends[0] - ends[1])))
-    return float(np.nanmean(lengths))
 
 
 def landmark_figures(found: list[SpineLandmarks], truth: list[FloatArray]) -> dict[str, float]:

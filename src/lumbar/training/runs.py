@@ -49,11 +49,7 @@ def run(
     split: a folder of lists of patients as `datasets.Split` writes them; without it one film in eight is held out.
     Raises ValueError for a size, method or device that is not allowed, FileNotFoundError for missing weights.
     """
-    films = (
-        Films.simulated(recipe.seed)
-        if data is None
-        else Films.of_folder(BuuFolder.open(data).first(first_films), recipe.seed)
-    )
+    films = films_of(data, recipe.seed, first_films, split)
     where = _device(device)
     if stage == "localiser":
         side = _multiple_of_32("height", height or 640)
