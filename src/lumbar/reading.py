@@ -104,8 +104,67 @@ class Reading:
         """
         if radiograph.anterior is None:
             raise ValueError("radiograph.anterior must be left or right; got None: give it by radiograph.facing(side)")
-        spine = landmarks.to_anatomical(radiograph.anterior, radiograph.spacing)
-        warnings = (*doubts, *_doubts_about_lengths(radiograph.spacing))
+        return cls._measured(
+            _without_folder(film),
+            (radiograph.width, radiograph.height),
+            radiograph.spacing,
+            radiograph.anterior,
+            radiograph.posture,
+            box,
+            landmarks,
+            facing_source,
+            weights,
+            doubts,
+        )
+
+    def remeasured(
+        self,
+        landmarks: SpineLandmarks,
+        *,
+        anterior: Side | None = None,
+        spacing: PixelSpacing | None = None,
+    ) -> Reading:
+        """The same film with other corners, measured, graded and doubted anew; what the finder itself doubted stays.
+
+        landmarks: in film pixels. anterior, spacing: where they are given, those of the reading were wrong or missing; the facing
+        is then one that is "given". The box is drawn around the new corners where there was one, with its old score.
+        """
+        box = None
+        if self.box is not None and landmarks.present.sum() > 1:
+            low, high = (edge(landmarks.points_px, axis=0) for edge in (np.nanmin, np.nanmax))
+            if (high > low).all():
+                x0, y0, x1, y1 = map(float, (*low, *high))
+                box = LumbosacralBox(x0, y0, x1, y1, self.box.score)
+        own = {*_doubts_about_lengths(self.spacing), *implausibilities(self.spine), NO_SPINE}
+        return self._measured(
+            self.film,
+            (self.width, self.height),
+            spacing or self.spacing,
+            anterior or self.anterior,
+            self.posture,
+            box,
+            landmarks,
+            self.facing_source if anterior in (None, self.anterior) else "given",
+            self.weights,
+            [warning for warning in self.warnings if warning not in own],
+        )
+
+    @classmethod
+    def _measured(
+        cls,
+        film: str,
+        size: tuple[int, int],
+        spacing: PixelSpacing | None,
+        anterior: Side,
+        posture: Posture | None,
+        box: LumbosacralBox | None,
+        landmarks: SpineLandmarks,
+        facing_source: str,
+        weights: Mapping[str, str],
+        doubts: Sequence[str],
+    ) -> Reading:
+        spine = landmarks.to_anatomical(anterior, spacing)
+        warnings = (*doubts, *_doubts_about_lengths(spacing))
         if box is None and not landmarks.present.any():
             every = (Unmeasurable(m.quantity, m.site, NO_SPINE) for m in measure_everything(spine))
             measurements: tuple[Measurement | Unmeasurable, ...] = tuple(every)
@@ -114,13 +173,13 @@ class Reading:
             measurements = measure_everything(spine)
             warnings = (*warnings, *implausibilities(spine))
         return cls(
-            film=_without_folder(film),
-            width=radiograph.width,
-            height=radiograph.height,
-            spacing=radiograph.spacing,
-            anterior=radiograph.anterior,
+            film=film,
+            width=size[0],
+            height=size[1],
+            spacing=spacing,
+            anterior=anterior,
             facing_source=facing_source,
-            posture=radiograph.posture,
+            posture=posture,
             box=box,
             landmarks=landmarks,
             confidence=float(np.where(landmarks.present, landmarks.confidence, 0.0).mean()),

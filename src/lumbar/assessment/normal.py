@@ -34,26 +34,37 @@ def probability_within(mean: FloatArray, covariance: FloatArray, limits: FloatAr
     0.95
     """
     mean, covariance, limits = (np.asarray(a, float) for a in (mean, covariance, limits))
+    return float(_within(mean[None], covariance, limits)[0])
+
+
+def _within(means: FloatArray, covariance: FloatArray, limits: FloatArray) -> FloatArray:
+    """The same for several means (m, n) at once: (m,)."""
+    first, limit = means[:, 0], float(limits[0])
     deviation = math.sqrt(max(float(covariance[0, 0]), 0.0))
-    low, high = -float(limits[0]), float(limits[0])
-    if len(mean) == 1:
+    if means.shape[1] == 1:
         if deviation == 0:
-            return float(low <= mean[0] <= high)
-        return max(0.0, 1 - normal_tail((high - mean[0]) / deviation) - normal_tail((mean[0] - low) / deviation))
+            return np.asarray(np.abs(first) <= limit, float)
+        outside = _tails((limit - first) / deviation) + _tails((first + limit) / deviation)
+        return np.asarray(np.maximum(0.0, 1 - outside))
     if deviation == 0:
-        inside = float(low <= mean[0] <= high)
-        return inside and inside * probability_within(mean[1:], covariance[1:, 1:], limits[1:])
-    low, high = max(low, mean[0] - _REACH * deviation), min(high, mean[0] + _REACH * deviation)
-    if low >= high:
-        return 0.0
+        inside = np.asarray(np.abs(first) <= limit, float)
+        return np.asarray(inside * _within(means[:, 1:], covariance[1:, 1:], limits[1:]))
+    low = np.maximum(-limit, first - _REACH * deviation)
+    half = np.maximum(np.minimum(limit, first + _REACH * deviation) - low, 0.0) / 2
     nodes, weights = _legendre()
-    x = (low + high) / 2 + (high - low) / 2 * nodes
-    density = np.exp(-0.5 * ((x - mean[0]) / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
+    off = (low + half - first)[:, None] + half[:, None] * nodes
+    density = np.exp(-0.5 * (off / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
     slope = covariance[1:, 0] / covariance[0, 0]
     rest = covariance[1:, 1:] - np.outer(slope, covariance[0, 1:])
     np.fill_diagonal(rest, np.maximum(np.diag(rest), 1e-12 * np.diag(covariance)[1:]))
-    inner = [probability_within(mean[1:] + slope * (at - mean[0]), rest, limits[1:]) for at in x]
-    return float(min(1.0, (high - low) / 2 * (weights * density * np.array(inner)).sum()))
+    shifted = means[:, None, 1:] + off[..., None] * slope
+    inner = _within(shifted.reshape(-1, len(slope)), rest, limits[1:]).reshape(off.shape)
+    return np.asarray(np.minimum(1.0, half * (weights * density * inner).sum(axis=1)))
+
+
+def _tails(z: FloatArray) -> FloatArray:
+    """`normal_tail` of each."""
+    return np.array([math.erfc(at) for at in (z / math.sqrt(2)).tolist()]) / 2
 
 
 @cache

@@ -12,6 +12,7 @@ from lumbar.geometry import FloatArray
 from lumbar.measurements import DISPLACEMENT_AT, INTERVERTEBRAL_ANGLE, Measurement
 from lumbar.radiograph import Radiograph
 from lumbar.reading import NOTICE, Reading
+from lumbar.report.constructions import constructions
 from lumbar.report.words import grade_in_words
 
 Colour = tuple[int, int, int]
@@ -23,6 +24,7 @@ WALL: Colour = (230, 159, 0)
 DISPLACEMENT: Colour = (255, 90, 90)
 TEXT: Colour = (255, 255, 255)
 DOUBT: Colour = (255, 170, 60)
+_COLOURS = {"wall": WALL, "displacement": DISPLACEMENT}
 
 LONGEST_SIDE = (900, 1600)
 """In pixels: larger films are shown smaller, smaller ones larger."""
@@ -41,8 +43,9 @@ def draw_overlay(radiograph: Radiograph, reading: Reading) -> NDArray[np.uint8]:
         pen.write("no lumbar spine found", (12, 12), DOUBT)
     for vertebra in Vertebra:
         _draw_body(pen, points[rows_of(vertebra)])
-    for level in LEVELS:
-        _draw_displacement(pen, points, level.upper, level.lower)
+    for line in constructions(reading):
+        if line.kind in _COLOURS:
+            pen.line(pen.scaled(line.start), pen.scaled(line.end), _COLOURS[line.kind])
     _write_names(pen, points, reading)
     pen.write(NOTICE, (8, pen.image.shape[0]), (190, 190, 190), 0.75)
     return pen.image
@@ -102,24 +105,6 @@ def _draw_body(pen: _Pen, corners: FloatArray) -> None:
     pen.line(sa, sp, ENDPLATE)
     for corner in corners:
         pen.dot(corner, BODY)
-
-
-def _draw_displacement(pen: _Pen, points: FloatArray, upper: Vertebra, lower: Vertebra) -> None:
-    """The wall's line drawn up beyond the disc, and the foot of the upper corner on it; at L5/S1 the foot on the endplate."""
-    moved = points[LANDMARK_INDEX[upper, Corner.INFERIOR_POSTERIOR]]
-    sp = points[LANDMARK_INDEX[lower, Corner.SUPERIOR_POSTERIOR]]
-    if lower is Vertebra.S1:
-        along: FloatArray = points[LANDMARK_INDEX[lower, Corner.SUPERIOR_ANTERIOR]] - sp
-        along = along / max(float(np.linalg.norm(along)), 1e-9)
-        foot = sp + along * ((moved - sp) @ along)
-        pen.line(sp, foot, DISPLACEMENT)
-        pen.line(moved, foot, WALL)
-        return
-    wall = sp - points[LANDMARK_INDEX[lower, Corner.INFERIOR_POSTERIOR]]
-    up = wall / max(float(np.linalg.norm(wall)), 1e-9)
-    foot = sp + up * ((moved - sp) @ up)
-    pen.line(sp, foot + up * 0.15 * np.linalg.norm(wall), WALL)
-    pen.line(moved, foot, DISPLACEMENT)
 
 
 def _write_names(pen: _Pen, points: FloatArray, reading: Reading) -> None:

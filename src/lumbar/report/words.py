@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lumbar.assessment import SlipGrade
 from lumbar.measurements import Measurement, Unmeasurable
+from lumbar.radiograph import PixelSpacing
 
 _ROMAN = ("0", "I", "II", "III", "IV", "V")
 _SIGNS = {"deg": "°", "mm": " mm", "%": " %"}
@@ -50,3 +51,19 @@ def percent(probability: float | None) -> str:
     if 0 < probability < 0.01:
         return "< 1 %"
     return f"{probability:.0%}".replace("%", " %")
+
+
+def spacing_in_words(spacing: PixelSpacing | None) -> str:
+    """Size, source and plane.
+
+    >>> spacing_in_words(PixelSpacing(0.2, 0.2, "--spacing", "patient")), spacing_in_words(None)
+    ('0.2 mm, from --spacing, in the patient plane', 'unknown')
+    """
+    if spacing is None:
+        return "unknown"
+    size = (
+        f"{spacing.row_mm:.4g} mm"
+        if spacing.row_mm == spacing.column_mm
+        else f"{spacing.row_mm:.4g} x {spacing.column_mm:.4g} mm"
+    )
+    return f"{size}, from {spacing.source}, in the {spacing.plane} plane"
