@@ -2,7 +2,7 @@
 
 import typer
 
-from lumbar.cli import data, making, reading, scoring
+from lumbar.cli import data, desk, making, reading, scoring
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +20,8 @@ for command in (
     scoring.evaluate,
     scoring.compare,
     making.export,
+    desk.serve,
+    desk.agreement,
 ):
     app.command()(command)
 app.add_typer(data.app, name="dataset")
