@@ -91,6 +91,7 @@ def create_app(store: Store, blobs: Blobs, open_reader: Callable[[], ReadFilms],
         queue.start()
         yield
         queue.stop()
+        store.close()
 
     app = FastAPI(
         title="lumbar reading desk",

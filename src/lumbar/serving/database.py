@@ -8,7 +8,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _KINDS = ("sqlite", "postgresql")
@@ -17,7 +17,7 @@ _KINDS = ("sqlite", "postgresql")
 def open_database(url: str) -> Engine:
     """An engine for `url`, such as sqlite:////var/lib/lumbar/desk.db or postgresql://user@host/lumbar; its tables are made or upgraded.
 
-    Raises ValueError where the URL is of another kind of database.
+    Raises ValueError where the URL is of another kind of database, or it cannot be opened.
     """
     try:
         parsed = make_url(url)
@@ -31,9 +31,13 @@ def open_database(url: str) -> Engine:
     else:
         engine = create_engine(parsed)
         _tame_sqlite(engine)
-    with engine.connect() as connection:
-        migrate(connection)
-        connection.commit()
+    try:
+        with engine.connect() as connection:
+            migrate(connection)
+            connection.commit()
+    except OperationalError as problem:
+        shown = parsed.render_as_string(hide_password=True)
+        raise ValueError(f"the database {shown} cannot be opened: {problem.orig}; check that it is there and yours") from None
     return engine
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, Text
+from sqlalchemy import JSON, Float, ForeignKey, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, deferred, mapped_column
 
 
@@ -40,7 +40,7 @@ class FilmRow(Table):
     sha256: Mapped[str] = mapped_column(String(64))
     width: Mapped[int]
     height: Mapped[int]
-    spacing_mm: Mapped[float | None]
+    spacing_mm: Mapped[float | None] = mapped_column(Float)
     anterior: Mapped[str | None] = mapped_column(String(5))
 
 
@@ -60,9 +60,9 @@ class ReadingRow(Table):
     author: Mapped[str] = mapped_column(String(80))
     made_at: Mapped[str] = mapped_column(String(32))
     posture: Mapped[str | None] = mapped_column(String(10))
-    doubt: Mapped[float]
+    doubt: Mapped[float] = mapped_column(Float)
     flags: Mapped[list[str]]
-    document: Mapped[str] = deferred(mapped_column(Text))
+    document: Mapped[str] = deferred(mapped_column(Text, nullable=False))
 
 
 class SignOffRow(Table):

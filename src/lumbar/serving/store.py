@@ -93,6 +93,10 @@ class Store:
         """The store at a database's URL, as `database.open_database` takes it."""
         return cls(open_database(url))
 
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
     @contextmanager
     def _looking(self) -> Iterator[Session]:
         with Session(self.engine, expire_on_commit=False) as session:
