@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-slow lint bench-simulator crosscheck system clean
+.PHONY: demo test test-slow lint bench-simulator crosscheck desk system clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lumbar demo --out out
@@ -25,8 +25,17 @@ lint: $(VENV)/.dev
 bench-simulator: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulator.py speed
 
-# What pip cannot install: Pango, which draws the PDF reports. Where it cannot be had, the tests that need it skip.
-SYSTEM_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0
+# The desk's page, built from desk/ into the package. Its build is committed, so that only who changes the page needs node.
+desk: desk/node_modules
+	cd desk && npm run --silent build
+
+desk/node_modules: desk/package-lock.json
+	cd desk && npm ci --silent --ignore-scripts
+	@touch $@
+
+# What pip cannot install: Pango, which draws the PDF reports; a browser and a PostgreSQL server for the desk's tests. Where they cannot
+# be had, the tests that need them skip.
+SYSTEM_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 chromium fonts-dejavu-core postgresql
 system:
 	@dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
 		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES) >/dev/null; } \
@@ -37,7 +46,7 @@ crosscheck: .venv-crosscheck/.ready
 	PYTHONPATH=src .venv-crosscheck/bin/python experiments/projector_check.py
 
 clean:
-	rm -rf $(VENV) .venv-crosscheck out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-crosscheck desk/node_modules out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

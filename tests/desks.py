@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +15,12 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from lumbar.anatomy import Posture, Side
+from lumbar.anatomy import Posture
 from lumbar.radiograph import Radiograph
 from lumbar.reading import Reading
 from lumbar.serving import Blobs, Limits, NewFilm, Settings, Store, create_app
@@ -85,11 +88,11 @@ def filled(store: Store, blobs: Blobs, folder: Path, count: int) -> list[str]:
     """Ids of so many films, each read already, one a study; they share one picture."""
     picture = folder / "film.png"
     picture.write_bytes(a_film_file())
-    sha256 = blobs.keep(picture)
+    sha256, reading = blobs.keep(picture), a_reading(STRAIGHT, "film.png")
     for i in range(count):
-        study_id = store.add_study(f"study {i:03d}", "Ada", [NewFilm(f"film_{i}.png", sha256, 1200, 1500)])
+        study_id = store.add_study(f"study {i:03d}", "Ada", [NewFilm("film.png", sha256, 1200, 1500)])
         film_id = store.study(study_id).films[0].id
-        store.add_first(study_id, {film_id: a_reading(STRAIGHT, f"film_{i}.png", anterior=Side.LEFT)}, "prediction", "lumbar")
+        store.add_first(study_id, {film_id: reading}, "prediction", "lumbar")
     return [record.films[0].id for record in store.studies()]
 
 
@@ -108,3 +111,21 @@ def served(*arguments: object, limit_s: float = 60) -> Iterator[tuple[str, subpr
         if process.poll() is None:
             process.terminate()
         process.communicate(timeout=limit_s)
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """The address of an app that is served by a thread of this process."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive()
+                time.sleep(0.02)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

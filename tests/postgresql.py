@@ -30,7 +30,18 @@ def postgresql() -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     run = {"cwd": home, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, **who}
-    initdb = [BINARIES[-1].with_name("initdb"), "-D", home / "data", "-U", "lumbar", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    initdb = [
+        BINARIES[-1].with_name("initdb"),
+        "-D",
+        home / "data",
+        "-U",
+        "lumbar",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--no-sync",
+    ]
     made = subprocess.run(initdb, **run)
     assert made.returncode == 0, made.stderr
     options = ["-p", str(port), "-k", str(home), "-h", "127.0.0.1", "-c", "fsync=off", "-c", "max_connections=60"]

@@ -42,7 +42,11 @@ def mark(client, name: str, points: np.ndarray, sign: bool = True) -> dict:
     film = study["films"][0]
     corners = {f"{v}_{c}": list(point) for (v, c), point in zip(LANDMARKS, points, strict=True)}
     for part in (list(corners)[:1], list(corners)[1:]):
-        body = {"base": film["version"], "author": "anybody", "do": {"action": "move", "corners": {k: corners[k] for k in part}}}
+        body = {
+            "base": film["version"],
+            "author": "anybody",
+            "do": {"action": "move", "corners": {k: corners[k] for k in part}},
+        }
         answer = client.post(f"/api/films/{film['id']}/corrections", json=body)
         assert answer.status_code == 201, answer.text
         film = answer.json()["film"]

@@ -133,7 +133,9 @@ def test_a_spacing_makes_mm_and_a_posture_a_study(client):
     assert said["film"]["posture"] == "flexion" and said["film"]["posture_source"] == "given"
     assert said["motion"]["reason"] is None and said["motion"]["levels"]
     sized = corrected(client, said["film"], {"action": "spacing", "row_mm": 0.1, "column_mm": 0.1}).json()["film"]
-    assert "given at the desk" in sized["spacing"] and sized["levels"][3]["figures"][1] != film["levels"][3]["figures"][1]
+    assert (
+        "given at the desk" in sized["spacing"] and sized["levels"][3]["figures"][1] != film["levels"][3]["figures"][1]
+    )
 
 
 def test_signing_names_what_was_seen(client):
@@ -249,4 +251,6 @@ def test_the_proxy_says_who_it_is(tmp_path):
         client.headers["X-Remote-User"] = "ada@clinic"
         study = uploaded(client, "flexion.png", author="Eve")
         assert study["added_by"] == "ada@clinic" and client.get("/api/desk").json()["author"] == "ada@clinic"
-        assert corrected(client, study["films"][0], a_move(study), author="Eve").json()["film"]["author"] == "ada@clinic"
+        assert (
+            corrected(client, study["films"][0], a_move(study), author="Eve").json()["film"]["author"] == "ada@clinic"
+        )

@@ -22,11 +22,11 @@ CORNER = "L4_inferior_posterior"
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """A desk with the example study, read, and with a second study of one film."""
+    """A desk with the example study, read."""
     with served("--data", tmp_path_factory.mktemp("desk"), "--threads", 2) as (address, _):
-        client = httpx2.Client(base_url=address)
-        study = client.post("/api/studies/example?author=Ada").json()
-        assert awaited(client, study["id"])["status"] == "open"
+        with httpx2.Client(base_url=address) as client:
+            study = client.post("/api/studies/example?author=Ada").json()
+            assert awaited(client, study["id"])["status"] == "open"
         yield address
 
 
@@ -52,7 +52,9 @@ def sit(browser, address, request):
         page.set_default_timeout(15_000)
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" and "409" not in m.text else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda r: None if r.url.startswith((address, "blob:", "data:")) else complaints.append(r.url))
+        page.on(
+            "request", lambda r: None if r.url.startswith((address, "blob:", "data:")) else complaints.append(r.url)
+        )
         page.goto(address + path)
         return page
 
@@ -65,13 +67,21 @@ def sit(browser, address, request):
 def opened(page):
     page.get_by_role("button", name="Example (simulated)").click()
     page.locator(f".pane.active [data-corner={CORNER}]").wait_for()
-    page.wait_for_function("!document.querySelector('.loading')")
+    until(page, lambda: not page.locator(".loading").count())
     return page
 
 
 def level(page, site="L4/L5", panel=".motion"):
     """The texts of a level's row."""
     return page.locator(f"{panel} tr[data-site='{site}'] td").all_inner_texts()
+
+
+def until(page, true, *, limit_s=15):
+    """Wait for `true()`: the page's own policy forbids Playwright's way of waiting, which evaluates text inside it."""
+    end = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < end, "it did not come to that"
+        page.wait_for_timeout(30)
 
 
 def middle(page, selector):
@@ -89,7 +99,7 @@ def drag(page, start, by, drop=True):
 
 def kept(page, version):
     page.locator(".pane.active header", has_text=f"v{version} ").wait_for()
-    page.wait_for_function("document.querySelector('.saving').textContent === ''")
+    until(page, lambda: not page.locator(".saving").inner_text())
 
 
 def film_pixels(page):
@@ -103,19 +113,18 @@ def film_pixels(page):
 def test_the_whole_work(sit):
     page = opened(sit())
     assert page.locator(".pane").count() == 3
-    assert [p.inner_text() for p in page.locator(".pane header b").all()] == ["Flexion", "Neutral", "Extension"] or True
+    assert page.locator(".pane header b").all_inner_texts() == ["Flexion", "Neutral", "Extension"]
     before, figures = level(page), level(page, panel="[aria-label='Measurements of this film']")
 
     shown = film_pixels(page)  # window by dragging where no corner is
     frame = page.locator(".pane.active .frame").bounding_box()
     drag(page, (frame["x"] + 30, frame["y"] + 60), (60, 90))
-    page.wait_for_function("s => true", arg=shown)
-    assert abs(film_pixels(page) - shown) > 3
+    until(page, lambda: abs(film_pixels(page) - shown) > 3)
 
     start = middle(page, f".pane.active [data-corner={CORNER}] .dot")  # a corner, under the loupe
     drag(page, start, (-14, 2), drop=False)
     page.locator(".loupe").wait_for()
-    page.wait_for_function("old => document.querySelector(\".motion tr[data-site='L4/L5']\").innerText !== old", arg="\t".join(before))
+    until(page, lambda: level(page) != before)
     page.mouse.up()
     kept(page, 2)
     after = level(page)
@@ -132,8 +141,7 @@ def test_the_whole_work(sit):
 
     page.keyboard.press("PageUp")  # names, on all three films
     kept(page, 5)
-    page.wait_for_function("document.querySelectorAll('.pane header .muted:last-child').length === 3")
-    assert page.locator(".pane [data-corner=S1_superior_anterior]").count() == 0
+    until(page, lambda: page.locator(".pane [data-corner=S1_superior_anterior]").count() == 0)
     page.keyboard.press("r")
     kept(page, 6)
     page.keyboard.press("2")
@@ -141,7 +149,7 @@ def test_the_whole_work(sit):
     page.keyboard.press("3")
     page.keyboard.press("r")
     kept(page, 3)
-    page.wait_for_function("document.querySelectorAll('.pane [data-corner=S1_superior_anterior]').length === 3")
+    until(page, lambda: page.locator(".pane [data-corner=S1_superior_anterior]").count() == 3)
     assert level(page) == before
 
     page.keyboard.press("s")
@@ -184,20 +192,27 @@ def test_the_view_obeys(sit):
     opened(page)
     shown = film_pixels(page)
     page.keyboard.press("i")
-    page.wait_for_timeout(100)
-    assert abs(film_pixels(page) - shown) > 5
+    until(page, lambda: abs(film_pixels(page) - shown) > 5)
     page.keyboard.press("i")
-    for key, selector, there in (("e", ".overlay ellipse", 66), ("c", ".overlay .wall", 0), ("l", ".overlay text", 0), ("b", ".overlay", 0)):
+    for key, selector, there in (
+        ("e", ".overlay ellipse", 66),
+        ("c", ".overlay .wall", 0),
+        ("l", ".overlay text", 0),
+        ("b", ".overlay", 0),
+    ):
         page.keyboard.press(key)
-        page.wait_for_function("([s, n]) => document.querySelectorAll(s).length === n", arg=[selector, there])
+        until(page, lambda s=selector, n=there: page.locator(s).count() == n)
     page.keyboard.press("b")
     width = page.locator(".pane.active .frame").bounding_box()["width"]
     page.keyboard.press("v")
-    page.wait_for_function("document.querySelectorAll('.pane').length === 1")
+    until(page, lambda: page.locator(".pane").count() == 1)
     assert page.locator(".pane.active .frame").bounding_box()["width"] > 2.5 * width
 
     def apart():
-        a, b = (middle(page, f".pane.active [data-corner={c}] .dot") for c in ("L1_superior_anterior", "L5_inferior_anterior"))
+        a, b = (
+            middle(page, f".pane.active [data-corner={c}] .dot")
+            for c in ("L1_superior_anterior", "L5_inferior_anterior")
+        )
         return abs(a[1] - b[1])
 
     tall = apart()
@@ -236,12 +251,9 @@ def test_two_people_at_one_film_hear_of_each_other(sit):
     for page in (ada, bob):
         page.keyboard.press("n")
         page.keyboard.press("Shift+ArrowRight")
-    ada_or_bob = [page.locator(".alarm") for page in pages]
-    until = time.monotonic() + 15
-    while not any(alarm.count() for alarm in ada_or_bob):
-        assert time.monotonic() < until
-        ada.wait_for_timeout(50)
-    (told,) = [alarm.inner_text() for alarm in ada_or_bob if alarm.count()]
+    alarms = [page.locator(".alarm") for page in pages]
+    until(ada, lambda: any(alarm.count() for alarm in alarms))
+    (told,) = [alarm.inner_text() for alarm in alarms if alarm.count()]
     assert re.search("(Ada|Bob) changed this film meanwhile", told) and "was not kept" in told
 
 
@@ -268,7 +280,10 @@ def test_a_finger_moves_a_corner_and_two_zoom(sit):
     touch = page.context.new_cdp_session(page)
 
     def send(kind, *points):
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": px, "y": py, "id": i} for i, (px, py) in enumerate(points)]})
+        touch.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": [{"x": px, "y": py, "id": i} for i, (px, py) in enumerate(points)]},
+        )
 
     send("touchStart", (x + 6, y))
     for step in range(1, 6):
@@ -278,12 +293,18 @@ def test_a_finger_moves_a_corner_and_two_zoom(sit):
     assert page.locator(f".pane.active [data-corner={CORNER}]").get_attribute("aria-label") != before
     box = frame.bounding_box()
     cx, cy = box["x"] + box["width"] / 2, box["y"] + 40
-    a, b = (middle(page, f".pane.active [data-corner={c}] .dot")[1] for c in ("L1_superior_anterior", "L2_superior_anterior"))
+    a, b = (
+        middle(page, f".pane.active [data-corner={c}] .dot")[1]
+        for c in ("L1_superior_anterior", "L2_superior_anterior")
+    )
     send("touchStart", (cx - 20, cy), (cx + 20, cy))
     for step in range(1, 6):
         send("touchMove", (cx - 20 - 4 * step, cy), (cx + 20 + 4 * step, cy))
     send("touchEnd")
-    c, d = (middle(page, f".pane.active [data-corner={c}] .dot")[1] for c in ("L1_superior_anterior", "L2_superior_anterior"))
+    c, d = (
+        middle(page, f".pane.active [data-corner={c}] .dot")[1]
+        for c in ("L1_superior_anterior", "L2_superior_anterior")
+    )
     assert (d - c) > 1.4 * (b - a)
 
 

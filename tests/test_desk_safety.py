@@ -52,7 +52,9 @@ def test_a_weak_token_is_refused():
         Settings(token="short")
 
 
-@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}])
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}]
+)
 def test_another_sites_page_changes_nothing(tmp_path, headers):
     with a_client(tmp_path) as client:
         answer = client.post("/api/studies", files=films("f.png"), data={"author": "Eve"}, headers=headers)
@@ -86,7 +88,9 @@ def test_too_much_is_cut_off_while_it_comes(tmp_path):
             while True:
                 yield b"x" * 5000
 
-        answer = client.post("/api/studies", content=endless(), headers={"content-type": "multipart/form-data; boundary=b"})
+        answer = client.post(
+            "/api/studies", content=endless(), headers={"content-type": "multipart/form-data; boundary=b"}
+        )
         assert answer.status_code == 413
         big = client.post("/api/session", content=b" " * 200_000, headers={"content-type": "application/json"})
         assert big.status_code == 413
@@ -109,7 +113,9 @@ def test_one_address_cannot_ask_without_end(tmp_path):
         answers = [client.get("/api/studies").status_code for _ in range(4)]
         assert answers == [200, 200, 200, 429]
     with a_client(tmp_path, limits=Limits(uploads_per_minute=1)) as client:
-        answers = [client.post("/api/studies", files=films("f.png"), data={"author": "A"}).status_code for _ in range(2)]
+        answers = [
+            client.post("/api/studies", files=films("f.png"), data={"author": "A"}).status_code for _ in range(2)
+        ]
         assert answers == [201, 429]
 
 
@@ -118,7 +124,12 @@ def test_a_name_is_only_a_name(tmp_path):
         study = uploaded(client, "../../flexion.png")
         assert study["films"][0]["name"] == "flexion.png"
         assert {path.name for path in tmp_path.iterdir()} == {"desk"}
-        for path in ("/assets/../app.py", "/assets/%2e%2e/app.py", "/assets/..%2fapp.py", "/api/films/..%2f..%2fetc/pixels"):
+        for path in (
+            "/assets/../app.py",
+            "/assets/%2e%2e/app.py",
+            "/assets/..%2fapp.py",
+            "/api/films/..%2f..%2fetc/pixels",
+        ):
             assert client.get(path).status_code in (404, 422), path
 
 
@@ -141,7 +152,11 @@ def test_only_its_owner_may_enter_the_folder(tmp_path):
 
 def test_what_was_sent_is_not_repeated(tmp_path):
     with a_client(tmp_path) as client:
-        answer = client.post("/api/session", content=json.dumps({"token": {"secret": "x" * 40}}), headers={"content-type": "application/json"})
+        answer = client.post(
+            "/api/session",
+            content=json.dumps({"token": {"secret": "x" * 40}}),
+            headers={"content-type": "application/json"},
+        )
         assert answer.status_code == 422 and "xxxx" not in answer.text
 
 

@@ -240,3 +240,43 @@ def test_a_reading_knows_no_quantity_that_was_not_measured():
     assert {m.quantity for m in a_reading(a_spine()).measurements} == {
         m.quantity for m in measure_everything(a_spine())
     }
+
+
+def test_remeasured_with_its_own_corners_a_reading_is_the_same():
+    reading = a_reading(a_spine({"L4/L5": 30}, corner_error_mm=0.4))
+    assert reading.remeasured(reading.landmarks) == reading
+
+
+def test_remeasured_with_other_corners_it_is_measured_and_doubted_anew_and_the_finders_doubts_stay():
+    plain = a_spine(corner_error_mm=0.4)
+    landmarks = on_film(plain)
+    reading = Reading.of(
+        "f.png",
+        a_film(),
+        None,
+        landmarks,
+        facing_source="film",
+        weights={"landmarks": "a1"},
+        doubts=["a doubt of the finder"],
+    )
+    points = landmarks.points_px.copy()
+    points[[0, 1]] = points[[1, 0]]  # L1's superior corners exchanged
+    strange = reading.remeasured(SpineLandmarks(points, landmarks.covariance_px, landmarks.confidence))
+    assert strange.warnings[0] == "a doubt of the finder" and any(
+        "L1: an anterior corner" in w for w in strange.warnings
+    )
+    assert strange.remeasured(landmarks).warnings == reading.warnings and strange.weights == reading.weights
+
+
+def test_remeasured_facing_the_other_way_a_slip_changes_its_sign():
+    reading = a_reading(a_spine({"L4/L5": 30}))
+    points = reading.landmarks.points_px.reshape(11, 2, 2)[:, ::-1].reshape(22, 2)
+    turned = reading.remeasured(SpineLandmarks.exact(points), anterior=reading.anterior.opposite)
+    assert turned.anterior is not reading.anterior and turned.facing_source == "given"
+    assert turned.measured("slip", "L4/L5").value < 0 < reading.measured("slip", "L4/L5").value
+
+
+def test_remeasured_with_a_spacing_there_are_mm():
+    reading = a_reading(a_spine({"L4/L5": 25}), spacing=None)
+    measured = reading.remeasured(reading.landmarks, spacing=SQUARE).measured("sagittal_displacement_endplate", "L4/L5")
+    assert measured.value == pytest.approx(8.0)

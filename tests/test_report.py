@@ -9,10 +9,12 @@ from rich.console import Console
 
 from lumbar.anatomy import LANDMARK_INDEX, Corner, Posture, Side, Vertebra
 from lumbar.landmarks import SpineLandmarks
+from lumbar.radiograph import PixelSpacing
 from lumbar.reading import Reading
 from lumbar.report import NoPdf, as_pdf, draw_overlay, reading_page, reading_table, study_page, study_table
+from lumbar.report.constructions import constructions
 from lumbar.study import assess_study
-from tests.spines import a_film, a_reading, a_spine, no_landmarks, on_film
+from tests.spines import SQUARE, a_film, a_reading, a_spine, no_landmarks, on_film
 
 SLIPPED = a_spine({"L4/L5": 30}, {"L3/L4": 12}, corner_error_mm=0.4)
 
@@ -139,3 +141,23 @@ def unpacked(pdf: bytes) -> list[bytes]:
         except zlib.error:
             continue
     return found
+
+
+@pytest.mark.parametrize("spacing", [SQUARE, PixelSpacing(0.2, 0.1, "table", "patient")])
+def test_the_lines_that_are_drawn_are_as_long_as_what_was_measured(spacing):
+    reading = a_reading(SLIPPED, spacing=spacing)
+    lines = {(line.site, line.kind): line for line in constructions(reading)}
+    mm = np.array([spacing.column_mm, spacing.row_mm])
+    for site, name in (("L4/L5", "sagittal_displacement_wall"), ("L5/S1", "sagittal_displacement_endplate")):
+        line = lines[site, "displacement"]
+        assert np.linalg.norm((line.end - line.start) * mm) == pytest.approx(
+            abs(reading.measured(name, site).value), abs=1e-6
+        )
+    wall, displacement = lines["L4/L5", "wall"], lines["L4/L5", "displacement"]
+    across = ((wall.end - wall.start) * mm) @ ((displacement.end - displacement.start) * mm)
+    assert across == pytest.approx(0, abs=1e-6)
+
+
+def test_a_level_that_lacks_a_corner_has_no_line_there():
+    reading = a_reading(a_spine(absent=((Vertebra.L4, Corner.INFERIOR_POSTERIOR),)))
+    assert {line.kind for line in constructions(reading) if line.site == "L4/L5"} == {"angle"}

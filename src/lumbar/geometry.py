@@ -6,6 +6,7 @@ and y down; the anatomical frame has mm, anterior +x and up +y.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,9 @@ def signed_angle_deg(first: ArrayLike, second: ArrayLike) -> FloatArray:
     90.0
     """
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if a.shape == b.shape == (2,):  # one pair, as in a formula: numpy's loops would take five times as long
+        (ax, ay), (bx, by) = a.tolist(), b.tolist()
+        return np.asarray(math.degrees(math.atan2(ax * by - ay * bx, ax * bx + ay * by)))
     cross = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
     dot = (a * b).sum(axis=-1)
     return np.asarray(np.degrees(np.arctan2(cross, dot)))
@@ -41,6 +45,8 @@ def unit(vector: ArrayLike) -> FloatArray:
     [0.6, 0.8]
     """
     v = np.asarray(vector, dtype=np.float64)
+    if v.shape == (2,):
+        return np.asarray(v / math.hypot(*v.tolist()))
     return np.asarray(v / np.linalg.norm(v, axis=-1, keepdims=True))
 
 

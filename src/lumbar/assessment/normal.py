@@ -9,8 +9,8 @@ import numpy as np
 
 from lumbar.geometry import FloatArray
 
-_NODES = 64
-_REACH = 8.0
+_NODES = 48
+_REACH = 6.0
 
 
 def normal_tail(z: float) -> float:

@@ -228,12 +228,12 @@ def gradient(quantity: Quantity, points: FloatArray) -> FloatArray:
     """How the quantity changes with each coordinate of its corners, (n, 2), by central differences; NaN where it has no value."""
     step = 1e-4 * float(np.ptp(points, axis=0).max())
     slope = np.zeros_like(points)
-    for index in np.ndindex(*points.shape):
-        shift = np.zeros_like(points)
-        shift[index] = step
-        change = _value(quantity, points + shift) - _value(quantity, points - shift)
-        if quantity.unit == "deg":
-            change = (change + 180) % 360 - 180  # across the cut at 180 degrees
-        with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):
+        for index in np.ndindex(*points.shape):
+            shift = np.zeros_like(points)
+            shift[index] = step
+            change = quantity.formula(*(points + shift)) - quantity.formula(*(points - shift))
+            if quantity.unit == "deg":
+                change = (change + 180) % 360 - 180  # across the cut at 180 degrees
             slope[index] = np.float64(change) / (2 * step)
     return slope

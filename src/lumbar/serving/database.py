@@ -37,7 +37,9 @@ def open_database(url: str) -> Engine:
             connection.commit()
     except OperationalError as problem:
         shown = parsed.render_as_string(hide_password=True)
-        raise ValueError(f"the database {shown} cannot be opened: {problem.orig}; check that it is there and yours") from None
+        raise ValueError(
+            f"the database {shown} cannot be opened: {problem.orig}; check that it is there and yours"
+        ) from None
     return engine
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, HTTPException, Query, Request, Response, UploadFile
+from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from lumbar.anatomy import Side
@@ -28,7 +29,7 @@ router = APIRouter(prefix="/api/studies", tags=["studies"])
 EXAMPLE = Path(__file__).parent.parent / "examples" / "study"
 
 Status = Literal["waiting", "failed", "open", "signed", "changed"]
-Format = Literal["json", "csv", "html", "pdf"]
+Format = Annotated[str, PathParameter(json_schema_extra={"enum": list(EXPORTS)})]
 FilmId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
 
 
@@ -126,12 +127,16 @@ def sign(study_id: Id, sign_off: SignOff, request: Request, desk: TheDesk) -> St
 @router.get("/{study_id}/export/{format}", response_class=Response)
 def export(study_id: Id, format: Format, desk: TheDesk, criteria: CriteriaName = PAPER.name) -> Response:
     """The study as a file."""
+    if format not in EXPORTS:
+        raise HTTPException(404, f"format must be one of {', '.join(EXPORTS)}")
     made = EXPORTS[format]
     record = desk.store.study(study_id)
     try:
         data = made.make(desk.exported(record, criteria))
     except NoPdf as problem:
         raise HTTPException(501, str(problem)) from None
+    except ValueError as problem:
+        raise HTTPException(422, str(problem)) from None
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", record.study.name).strip("._")[:60] or "study"
     headers = {
         "content-disposition": f'attachment; filename="{stem}{made.suffix}"',
