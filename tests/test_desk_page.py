@@ -5,9 +5,11 @@ import time
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
 
-from tests.desks import awaited, served
+from lumbar.landmarks.table import read_landmarks
+from tests.desks import a_film_file, awaited, served
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = Path("/usr/bin/chromium")
@@ -39,11 +41,11 @@ def browser():
 
 
 @pytest.fixture
-def sit(browser, address, request):
+def sit(browser, address):
     """Opens the page in a size as somebody; whatever the page complains of, or asks of another host, fails the test."""
     complaints, contexts = [], []
 
-    def open_page(size="desk", who="Ada", path=""):
+    def open_page(size="desk", who="Ada", at=address):
         width, height = SIZES[size]
         context = browser.new_context(viewport={"width": width, "height": height}, has_touch=size != "desk")
         context.add_init_script(f"localStorage.getItem('author') || localStorage.setItem('author', '{who}')")
@@ -53,9 +55,9 @@ def sit(browser, address, request):
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" and "409" not in m.text else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
-            "request", lambda r: None if r.url.startswith((address, "blob:", "data:")) else complaints.append(r.url)
+            "request", lambda r: None if r.url.startswith((at, "blob:", "data:")) else complaints.append(r.url)
         )
-        page.goto(address + path)
+        page.goto(at)
         return page
 
     yield open_page
@@ -355,3 +357,27 @@ def test_everything_that_can_be_used_has_a_name(sit):
     assert len(usable) > 80 and unnamed == []
     names = {n["name"]["value"] for n in usable if n.get("name")}
     assert any(name.startswith("L4 inferior posterior, predicted") for name in names)
+
+
+def test_a_film_is_marked_from_nothing(sit, tmp_path):
+    """Research: each click places the next corner, and what is signed lies in the reader's folder."""
+    (tmp_path / "0001-F-050Y1.png").write_bytes(a_film_file())
+    with served("--annotate", tmp_path, "--reader", "ada") as (address, _):
+        page = sit(at=address)
+        page.get_by_role("button", name="0001-F-050Y1.png").click()
+        frame = page.locator(".frame")
+        frame.wait_for()
+        until(page, lambda: not page.locator(".loading").count())
+        box = frame.bounding_box()
+        for i, corner in enumerate(("L1_superior_anterior", "L1_superior_posterior", "L1_inferior_anterior")):
+            page.mouse.click(box["x"] + 300 + 60 * (i % 2), box["y"] + 150 + 40 * (i // 2))
+            page.locator(f"[data-corner={corner}]").wait_for()
+            kept(page, i + 2)
+        assert page.locator(".corners .mini[aria-pressed=true]").get_attribute("aria-label") == "L1 inferior posterior, absent"
+        page.keyboard.press("s")
+        page.get_by_role("button", name="Sign and stay").click()
+        page.locator(".status.signed").wait_for()
+        page.screenshot(path=tmp_path / "marked.png")
+    points = read_landmarks(tmp_path / "readers" / "ada" / "0001-F-050Y1.csv")
+    assert np.isfinite(points[:3]).all() and np.isnan(points[3:]).all()
+    assert points[0, 0] < points[1, 0] and points[2, 1] > points[0, 1]
