@@ -45,6 +45,7 @@ export function FilmPane({ sitting, film, index }: { sitting: Sitting; film: Fil
         {!pane.picture && <p class="loading" role="status">Loading the film …</p>}
         {pane.view && <Overlay sitting={sitting} film={film} view={pane.view} active={active} />}
         {dragged && pane.view && pane.picture && <Loupe picture={pane.picture.canvas} at={dragged.to} screen={toScreen(pane.view, film.aspect, dragged.to)} aspect={film.aspect} width={pane.size.width} scale={pane.view.scale} />}
+        {active && sitting.corner && !film.corners[sitting.corner] && pane.picture && !dragged && <p class="hint">Click to place: {inWords(sitting.corner)}</p>}
         <span class="side" aria-hidden="true">{film.anterior === "left" ? "◂ A" : "P ▸"}</span>
         <span class="side right" aria-hidden="true">{film.anterior === "left" ? "P ▸" : "◂ A"}</span>
       </div>

@@ -29,6 +29,7 @@ export function Panels({ sitting }: { sitting: Sitting }) {
   const short = { "sagittal displacement (wall)": "SD wall", "sagittal displacement (endplate)": "SD endplate", "intervertebral angle": "angle" } as Record<string, string>;
   return (
     <>
+      {sitting.about.annotate && <Corners sitting={sitting} />}
       {sitting.several && study.motion && <MotionPanel sitting={sitting} motion={study.motion} />}
       <section class="panel" aria-label="Measurements of this film">
         <h2>{capital(film.posture ?? film.name)}<span class="muted"> this film alone</span></h2>
@@ -59,7 +60,7 @@ export function Panels({ sitting }: { sitting: Sitting }) {
         ))}
       </section>
       <Doubts film={film} motion={study.motion} />
-      <Corners sitting={sitting} />
+      {!sitting.about.annotate && <Corners sitting={sitting} />}
       <About sitting={sitting} />
       <History film={film} sitting={sitting} />
     </>
@@ -123,7 +124,12 @@ function Doubts({ film, motion }: { film: Film; motion: Motion | null }) {
   return (
     <section class="panel" aria-label="To doubt">
       <h2>To doubt</h2>
-      <ul class="doubts">{doubts.map((doubt) => <li key={doubt} class="doubt">{doubt}</li>)}{film.reasons.map((reason) => <li key={reason} class="muted">not measured: {reason}</li>)}</ul>
+      {doubts.length > 0 && <ul class="doubts">{doubts.map((doubt) => <li key={doubt} class="doubt">{doubt}</li>)}</ul>}
+      {film.reasons.length > 0 && (
+        <details open={film.reasons.length < 3}><summary class="muted">Not measured</summary>
+          <ul class="doubts">{film.reasons.map((reason) => <li key={reason} class="muted">{reason}</li>)}</ul>
+        </details>
+      )}
     </section>
   );
 }
