@@ -71,3 +71,16 @@ def test_a_build_of_the_sources_is_what_is_committed(tmp_path):
     built = tmp_path / "src/lumbar/serving/static"
     for path in (p for p in STATIC.rglob("*") if p.is_file()):
         assert (built / path.relative_to(STATIC)).read_bytes() == path.read_bytes(), path
+
+
+def test_the_manual_names_every_key():
+    manual = (DESK.parent / "docs" / "desk.md").read_text()
+    entries = re.findall(r'key\("\w+", "([^"]+)"', (DESK / "src" / "keys.ts").read_text())
+    assert len(entries) > 20
+    for entry in entries:
+        for name in entry.split():
+            assert (
+                name in ("=", "Ctrl+z", "Ctrl+y")
+                or f"`{name}`" in manual
+                or name.lower() in manual.lower().split("## what")[0]
+            ), name

@@ -54,9 +54,7 @@ def sit(browser, address):
         page.set_default_timeout(15_000)
         page.on("console", lambda m: complaints.append(m.text) if m.type == "error" and "409" not in m.text else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request", lambda r: None if r.url.startswith((at, "blob:", "data:")) else complaints.append(r.url)
-        )
+        page.on("request", lambda r: None if r.url.startswith((at, "blob:", "data:")) else complaints.append(r.url))
         page.goto(at)
         return page
 
@@ -373,7 +371,10 @@ def test_a_film_is_marked_from_nothing(sit, tmp_path):
             page.mouse.click(box["x"] + 300 + 60 * (i % 2), box["y"] + 150 + 40 * (i // 2))
             page.locator(f"[data-corner={corner}]").wait_for()
             kept(page, i + 2)
-        assert page.locator(".corners .mini[aria-pressed=true]").get_attribute("aria-label") == "L1 inferior posterior, absent"
+        assert (
+            page.locator(".corners .mini[aria-pressed=true]").get_attribute("aria-label")
+            == "L1 inferior posterior, absent"
+        )
         page.keyboard.press("s")
         page.get_by_role("button", name="Sign and stay").click()
         page.locator(".status.signed").wait_for()
