@@ -210,6 +210,17 @@ def test_what_is_no_film_is_refused_with_a_remedy(client, sent, words):
     assert client.get("/api/studies").json()["total"] == 0
 
 
+def test_unknown_criteria_and_formats_are_named(client):
+    study = uploaded(client, "flexion.png", "extension.png")
+    wrong = client.get(f"/api/studies/{study['id']}", params={"criteria": "mine"})
+    assert wrong.status_code == 422 and "ama-5" in str(wrong.json()["detail"])
+    other = client.get(f"/api/studies/{study['id']}", params={"criteria": "ama-5"}).json()
+    assert other["motion"]["criteria"] == "ama-5"
+    assert (
+        client.get(f"/api/studies/{study['id']}/export/docx").json()["detail"].startswith("format must be one of json")
+    )
+
+
 def test_a_corner_off_the_film_is_refused(client):
     study = uploaded(client, "flexion.png")
     answer = corrected(client, study["films"][0], {"action": "move", "corners": {"L1_superior_anterior": [5000, 1]}})

@@ -16,13 +16,15 @@ from lumbar.serving.motion import motion_of
 from lumbar.serving.reading_queue import ReadingQueue
 from lumbar.serving.settings import Settings
 from lumbar.serving.store import Store, StudyRecord
-from lumbar.serving.views import criteria_named, newest_readings
+from lumbar.serving.views import newest_readings
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="As an answer gave it.")]
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$", strip_whitespace=True)
 ]
-CriteriaName = Annotated[str, Query(description=f"One of {', '.join(CRITERIA)}.", max_length=40)]
+CriteriaName = Annotated[
+    str, Query(description="By what a level is called unstable.", pattern=f"^({'|'.join(CRITERIA)})$")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,7 @@ class Desk:
             ExportedFilm(film, row, reading, self.blobs.film(film.sha256))
             for film, row, reading in zip(record.films, rows, readings, strict=True)
         )
-        return ExportedStudy(
-            record, films, motion_of(readings, [row.posture for row in rows], criteria_named(criteria))
-        )
+        return ExportedStudy(record, films, motion_of(readings, [row.posture for row in rows], CRITERIA[criteria]))
 
 
 def readings_of(store: Store, record: StudyRecord) -> list[Reading]:

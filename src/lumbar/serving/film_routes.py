@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict
 
-from lumbar.assessment import PAPER
+from lumbar.assessment import CRITERIA, PAPER
 from lumbar.films import open_film
 from lumbar.reading import Reading
 from lumbar.serving.corrections import Action, Corrected, Version, correct
@@ -17,7 +17,7 @@ from lumbar.serving.desk import CriteriaName, Desk, Id, Name, TheDesk, readings_
 from lumbar.serving.models import ReadingRow
 from lumbar.serving.motion import motion_of
 from lumbar.serving.store import StudyRecord, now
-from lumbar.serving.views import Remeasured, criteria_named, film_view, motion_view
+from lumbar.serving.views import Remeasured, film_view, motion_view
 
 router = APIRouter(prefix="/api/films", tags=["films"])
 
@@ -91,7 +91,6 @@ def correction(
 ) -> Remeasured:
     """Keep a correction as the next version; 409 where somebody was faster, so that neither correction is lost."""
     author = desk.who(request, wanted.author)
-    criteria_named(criteria)
     record, corrected = _corrected(desk, film_id, wanted)
     version = desk.store.correct(film_id, wanted.base, corrected.reading, corrected.posture, corrected.what, author)
     return _remeasured(desk, record, film_id, corrected, version, author, criteria)
@@ -116,7 +115,7 @@ def _remeasured(
     desk: Desk, record: StudyRecord, film_id: str, corrected: Corrected, version: int, author: str, criteria: str
 ) -> Remeasured:
     """The film with its corrected reading, among the newest readings of the study's other films."""
-    by = criteria_named(criteria)
+    by = CRITERIA[criteria]
     films = record.films
     position = next(i for i, film in enumerate(films) if film.id == film_id)
     readings = readings_of(desk.store, record)

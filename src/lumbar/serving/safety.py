@@ -99,9 +99,12 @@ class Safety:
             return
         guarded = _with_headers(send)
         started = False
+        coming: _Measured | None = None
 
         async def sent(message: Message) -> None:
             nonlocal started
+            if coming is not None and coming.too_much and not started:
+                raise _too_large(coming.most)  # whatever the app made of a body that was cut off
             started = True
             await guarded(message)
 
@@ -109,17 +112,13 @@ class Safety:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             self._check(scope, headers)
             most = self._most_bytes(scope)
-            if int(headers.get("content-length") or 0) > most:
+            if _stated_length(headers) > most:
                 raise _too_large(most)
-            await self._app(scope, _measured(receive, most), sent)
+            coming = _Measured(receive, most)
+            await self._app(scope, coming, sent)
         except Refused as refused:
             if not started:
                 await _answer(guarded, refused)
-        except ValueError:
-            if not started:
-                await _answer(guarded, Refused(400, "malformed request"))
-            else:
-                raise
 
     def _check(self, scope: Scope, headers: dict[str, str]) -> None:
         client = scope["client"][0] if scope.get("client") else "unknown"
@@ -127,7 +126,7 @@ class Safety:
             raise Refused(429, "too many requests; wait a moment")
         host = headers.get("host", "")
         allowed = self._settings.hosts
-        if allowed is not None and (urlsplit(f"//{host}").hostname or "") not in allowed:
+        if allowed is not None and _host_name(host) not in allowed:
             raise Refused(421, "the desk is not called by this name; see --behind-proxy")
         if scope["method"] not in ("GET", "HEAD") and not _same_origin(headers, host):
             raise Refused(403, "requests that change something must come from the desk's own pages")
@@ -167,21 +166,37 @@ def _same_origin(headers: dict[str, str], host: str) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == host
+    return origin is None or origin.partition("://")[2] == host
 
 
-def _measured(receive: Receive, most: int) -> Receive:
-    got = 0
+def _host_name(host: str) -> str:
+    """Of a Host header, without its port; nothing where it is malformed."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
-    async def measured() -> Message:
-        nonlocal got
-        message = await receive()
-        got += len(message.get("body", b""))
-        if got > most:
-            raise _too_large(most)
+
+def _stated_length(headers: dict[str, str]) -> int:
+    stated = headers.get("content-length", "0")
+    if not (stated.isascii() and stated.isdigit()):
+        raise Refused(400, "content-length must be a number")
+    return int(stated)
+
+
+class _Measured:
+    """A body that is cut off after `most` bytes."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self.most, self._got, self.too_much = receive, most, 0, False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._got += len(message.get("body", b""))
+        if self._got > self.most:
+            self.too_much = True
+            raise _too_large(self.most)
         return message
-
-    return measured
 
 
 def _too_large(most: int) -> Refused:

@@ -13,7 +13,7 @@ from fastapi import Path as PathParameter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from lumbar.anatomy import Side
-from lumbar.assessment import PAPER
+from lumbar.assessment import CRITERIA, PAPER
 from lumbar.films import of_other_patients, open_film
 from lumbar.radiograph import UnreadableFilm
 from lumbar.report import NoPdf
@@ -22,7 +22,7 @@ from lumbar.serving.corrections import Version
 from lumbar.serving.desk import CriteriaName, Desk, Id, Name, TheDesk
 from lumbar.serving.exports import EXPORTS
 from lumbar.serving.store import NewFilm, Stale
-from lumbar.serving.views import StudyView, Worklist, criteria_named, listed, study_view
+from lumbar.serving.views import StudyView, Worklist, listed, study_view
 
 router = APIRouter(prefix="/api/studies", tags=["studies"])
 
@@ -111,7 +111,7 @@ def example(request: Request, desk: TheDesk, author: Annotated[Name, Query()]) -
 @router.get("/{study_id}")
 def study(study_id: Id, desk: TheDesk, criteria: CriteriaName = PAPER.name) -> StudyView:
     """One study with the newest version of every reading."""
-    return study_view(desk.store, desk.store.study(study_id), criteria_named(criteria))
+    return study_view(desk.store, desk.store.study(study_id), CRITERIA[criteria])
 
 
 @router.post("/{study_id}/sign-offs", status_code=201, responses={409: {"description": "A newer version exists."}})

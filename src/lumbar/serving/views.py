@@ -203,13 +203,6 @@ class CriteriaView:
     remark: str
 
 
-def criteria_named(name: str) -> StabilityCriteria:
-    """Raises ValueError, naming what there is."""
-    if name not in CRITERIA:
-        raise ValueError(f"criteria must be one of {', '.join(CRITERIA)}; got {name!r}")
-    return CRITERIA[name]
-
-
 def all_criteria() -> list[CriteriaView]:
     """Every set of criteria, and last what speaks against all of them."""
     found = [CriteriaView(c.name, c.in_words(), c.source, c.remark) for c in CRITERIA.values()]
