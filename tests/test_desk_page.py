@@ -52,7 +52,10 @@ def sit(browser, address):
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" and "409" not in m.text else None)
+        page.on(
+            "console",
+            lambda m: complaints.append(m.text) if m.type == "error" and not re.search("409|503", m.text) else None,
+        )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda r: None if r.url.startswith((at, "blob:", "data:")) else complaints.append(r.url))
         page.goto(at)
@@ -382,3 +385,15 @@ def test_a_film_is_marked_from_nothing(sit, tmp_path):
     points = read_landmarks(tmp_path / "readers" / "ada" / "0001-F-050Y1.csv")
     assert np.isfinite(points[:3]).all() and np.isnan(points[3:]).all()
     assert points[0, 0] < points[1, 0] and points[2, 1] > points[0, 1]
+
+
+def test_a_correction_that_cannot_be_kept_is_said_and_not_shown_as_kept(sit):
+    page = sit()
+    page.get_by_role("button", name=re.compile("^all")).click()
+    opened(page)
+    before = level(page)
+    page.route("**/corrections*", lambda route: route.fulfill(status=503, json={"detail": "the disk is full"}))
+    drag(page, middle(page, f".pane.active [data-corner={CORNER}] .dot"), (-20, 0))
+    page.locator(".alarm", has_text="the disk is full").wait_for()
+    until(page, lambda: level(page) == before)
+    page.unroute("**/corrections*")

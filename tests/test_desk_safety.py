@@ -167,9 +167,11 @@ def test_what_was_sent_is_not_repeated(tmp_path):
     [
         (["--annotate", "."], "belong together"),
         (["--user-header", "X-User"], "--user-header needs --behind-proxy"),
+        (["--user-header", "X-User", "--behind-proxy", "a.example", "--host", "0.0.0.0"], "on loopback"),
         (["--token", "short"], "at least 16"),
         (["--database", "mysql://x@y/z"], "must be one of sqlite, postgresql"),
         (["--annotate", ".", "--reader", "../x"], "--reader must be"),
+        (["--annotate", ".", "--reader", "x", "--database", "sqlite:///x.db"], "leave --database out"),
     ],
 )
 def test_wrong_usage_is_named(tmp_path, arguments, words):

@@ -35,6 +35,8 @@ export class Sitting {
 
   private listeners = new Set<() => void>();
   private trails = new Map<string, Trail>();
+  /** What the server keeps: shown again where a correction could not be kept. */
+  private kept: Pick<Study, "films" | "motion">;
   private work: Promise<void> = Promise.resolve();
   private asking = false;
   private pause: ReturnType<typeof setTimeout> | undefined;
@@ -45,6 +47,7 @@ export class Sitting {
     this.options.together = window.innerWidth > 760;
     const order = ["flexion", "neutral", "extension"];
     this.study.films.sort((a, b) => order.indexOf(a.posture ?? "") - order.indexOf(b.posture ?? ""));
+    this.kept = { films: [...study.films], motion: study.motion };
     for (const film of study.films) {
       this.panes.set(film.id, { size: { width: 0, height: 0 }, view: null, whole: false, window: null, picture: null });
       this.trails.set(film.id, new Trail(film.version));
@@ -332,6 +335,8 @@ export class Sitting {
           this.trails.set(film, new Trail(by.version));
           this.alarm = `${by.author} changed this film meanwhile (${by.what}). Your last change was not kept: look, and repeat it if it still holds.`;
         } else {
+          this.study.films = [...this.kept.films];
+          this.study.motion = this.kept.motion;
           this.warn(problem);
         }
       } finally {
@@ -352,7 +357,13 @@ export class Sitting {
   /** A preview's answer belongs to the version it was tried on. */
   private took({ film, motion }: Remeasured, before?: Film): void {
     const at = this.study.films.findIndex((one) => one.id === film.id);
-    this.study.films[at] = before ? { ...film, version: before.version, kind: before.kind, what: before.what, author: before.author, made_at: before.made_at } : film;
+    if (before) {
+      const { version, kind, what, author, made_at } = before;
+      this.study.films[at] = { ...film, version, kind, what, author, made_at };
+    } else {
+      this.study.films[at] = this.kept.films[at] = film;
+      this.kept.motion = motion;
+    }
     this.study.motion = motion;
   }
 
@@ -361,6 +372,7 @@ export class Sitting {
     const order = this.study.films.map((film) => film.id);
     fresh.films.sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
     this.study = fresh;
+    this.kept = { films: [...fresh.films], motion: fresh.motion };
     this.changed();
   }
 

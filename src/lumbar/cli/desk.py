@@ -55,8 +55,12 @@ def serve(
 
     if (annotate is None) != (reader is None):
         usage("--annotate FOLDER and --reader NAME belong together")
+    if annotate is not None and database is not None:
+        usage("--annotate keeps each reader's database in the reader's own folder: leave --database out")
     if user_header is not None and behind_proxy is None:
         usage("--user-header needs --behind-proxy: without a proxy in between any client could send that header")
+    if user_header is not None and host not in LOOPBACK:
+        usage(f"--user-header needs --host on loopback, where the proxy alone can reach it; got {host}")
     if host not in LOOPBACK and token is None:
         token = secrets.token_urlsafe(24)
     open_names = None if host not in LOOPBACK else (*LOOPBACK, *([behind_proxy] if behind_proxy else []))
