@@ -23,22 +23,29 @@ CLIENTS, FILMS, ROUNDS = 20, 200, 6
 def test_a_correction_costs_a_bounded_multiple_of_an_empty_request(tmp_path):
     """Of a study of two films: kept on the disk, and every figure, every motion and every verdict of five criteria made anew.
 
-    The fastest of twelve each, since others use the machine too.
+    The ratio is one of processor time, which other programs on the machine do not stretch; the times on the clock are printed.
     """
     with TestClient(a_desk(tmp_path)) as client:
         study = uploaded(client, "flexion.png", "extension.png")
         film = study["films"][0]
-        empty, corrected = [], []
+        empty, corrected, on_the_clock = [], [], []
         for i in range(12):
-            start = time.perf_counter()
-            client.get("/api/health")
-            middle = time.perf_counter()
+            start = time.process_time()
+            for _ in range(10):
+                client.get("/api/health")
+            middle, clock = time.process_time(), time.perf_counter()
             body = {"base": i + 1, "author": "Ada", "do": a_move(study, dx=-i)}
             assert client.post(f"/api/films/{film['id']}/corrections", json=body).status_code == 201
-            empty.append(middle - start)
-            corrected.append(time.perf_counter() - middle)
+            empty.append((middle - start) / 10)
+            corrected.append(time.process_time() - middle)
+            on_the_clock.append(time.perf_counter() - clock)
     ratio = min(corrected) / min(empty)
-    print(f"\nempty {1000 * min(empty):.1f} ms, correction {1000 * min(corrected):.1f} ms, ratio {ratio:.0f}")
+    figures = (1000 * min(t) for t in (empty, corrected, on_the_clock))
+    print(
+        "\nempty {:.1f} ms, correction {:.1f} ms of the processor, {:.1f} ms on the clock; ratio {:.0f}".format(
+            *figures, ratio
+        )
+    )
     assert ratio < 80
 
 
