@@ -106,12 +106,12 @@ def is_image(head: bytes) -> bool:
 
 @contextmanager
 def libraries_silenced() -> Iterator[None]:
-    """Neither Pillow nor pydicom warns or logs meanwhile, and the films of other threads wait.
+    """Neither Pillow nor pydicom nor highdicom warns or logs meanwhile, and the films of other threads wait.
 
     What they say of odd metadata is of no use to whoever reads the film, and pydicom quotes it, patients' names too.
     Warnings and log levels are one for all threads, so without the lock one thread would end another's silence.
     """
-    loggers = [logging.getLogger(name) for name in ("PIL", "pydicom")]
+    loggers = [logging.getLogger(name) for name in ("PIL", "pydicom", "highdicom")]
     with _SILENCE, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         levels = [logger.level for logger in loggers]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmwrite
 
+from lumbar.images import libraries_silenced
 from lumbar.pacs.gsps import NoPresentation, presentation_state
 from lumbar.pacs.pictures import encapsulated_pdf, secondary_capture
 from lumbar.pacs.sr_out import reading_origin, reading_report
@@ -21,21 +22,23 @@ from lumbar.whole_file import written_aside
 def results_of(
     header: Dataset,
     reading: Reading,
-    overlay: NDArray[np.uint8],
+    overlay: NDArray[np.uint8] | None,
     pdf: bytes | None = None,
     corrects: Dataset | None = None,
 ) -> dict[str, Dataset]:
-    """Report, presentation (unless the film is in colour), overlay, and pdf where its pages are given: kind -> DICOM object.
+    """Report, presentation (unless the film is in colour), and what is given of overlay and pdf: kind -> DICOM object.
 
     header: of the film. overlay: as `report.draw_overlay` draws it. corrects: the earlier report, where a reader corrected it.
     """
-    origin = reading_origin(header, reading, corrects)
-    made = {"report": reading_report(header, reading, corrects)}
-    with suppress(NoPresentation):
-        made["presentation"] = presentation_state(header, reading, origin)
-    made["overlay"] = secondary_capture(header, reading, overlay, origin)
-    if pdf is not None:
-        made["pdf"] = encapsulated_pdf(header, reading, pdf, origin)
+    with libraries_silenced():  # highdicom quotes names that it finds odd
+        origin = reading_origin(header, reading, corrects)
+        made = {"report": reading_report(header, reading, corrects)}
+        with suppress(NoPresentation):
+            made["presentation"] = presentation_state(header, reading, origin)
+        if overlay is not None:
+            made["overlay"] = secondary_capture(header, reading, overlay, origin)
+        if pdf is not None:
+            made["pdf"] = encapsulated_pdf(header, reading, pdf, origin)
     return made
 
 
@@ -44,7 +47,7 @@ def write_objects(folder: Path, stem: str, objects: Mapping[str, Dataset]) -> li
     paths = []
     for kind, dataset in objects.items():
         path = folder / f"{stem}.{kind}.dcm"
-        with written_aside(path) as aside:
+        with libraries_silenced(), written_aside(path) as aside:
             dcmwrite(aside, dataset, enforce_file_format=True)
             with aside.open("rb") as file:
                 os.fsync(file.fileno())
