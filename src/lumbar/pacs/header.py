@@ -55,8 +55,8 @@ _EXACT = {
     "StudyDate": r"\d{8}",
     "StudyTime": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?",
 }
-_NUMBERS = ("SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
-_WORDS = ("Modality", "PhotometricInterpretation", "PresentationLUTShape", "BurnedInAnnotation")
+_NUMBERS = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
+_WORDS = ("Modality", "PresentationLUTShape", "BurnedInAnnotation")
 
 
 def film_header(path: str | os.PathLike[str]) -> Dataset:
@@ -98,6 +98,8 @@ def _copy_image(dataset: Dataset, header: Dataset) -> None:
     for keyword in ("Rows", "Columns"):
         if size := number_of(dataset, keyword):
             setattr(header, keyword, int(size))
+    header.PhotometricInterpretation = word_of(dataset, "PhotometricInterpretation") or "MONOCHROME2"
+    header.SamplesPerPixel = int(number_of(dataset, "SamplesPerPixel") or 1)
     for keyword in _NUMBERS:
         if (number := number_of(dataset, keyword)) is not None:
             setattr(header, keyword, int(number))

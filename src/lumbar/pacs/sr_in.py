@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -183,7 +184,10 @@ def _header(document: Dataset) -> Dataset:
     (study,) = document.CurrentRequestedProcedureEvidenceSequence
     (series,) = study.ReferencedSeriesSequence
     (film,) = series.ReferencedSOPSequence
-    about = Dataset(document)
+    about = Dataset()
+    for element in document:
+        if element.tag.group <= 0x20 and element.VR != "SQ":
+            about[element.tag] = deepcopy(element)
     about.SOPClassUID, about.SOPInstanceUID = film.ReferencedSOPClassUID, film.ReferencedSOPInstanceUID
     about.SeriesInstanceUID, about.StudyInstanceUID = series.SeriesInstanceUID, study.StudyInstanceUID
     sizes = {_name(item): _value(item) for item in _walk(document) if item.ValueType == "NUM" and _is_size(item)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from copy import deepcopy
 
 from highdicom.sr import (
     CodedConcept,
@@ -165,7 +166,7 @@ def _evaluation(name: Code, value: Code) -> QualitativeEvaluation:
 
 def _for_library(header: Dataset) -> Dataset:
     """The header as highdicom's image library takes it: what it insists on for a radiograph, a detector's spacing, films may lack."""
-    film = Dataset(header)
+    film = deepcopy(header)
     film.Modality = "OT"
     return film
 
@@ -198,9 +199,13 @@ def _document(
         referenced_images=[_for_library(header) for header in headers],
     )
     report[0].ContentSequence.extend(text_item(codes.NOTICE_TITLE, text) for text in (NOTICE, *texts))
-    return Comprehensive3DSR(
+    # highdicom copies and searches the whole of a document's content, most of the time that it takes; the library alone has the references.
+    content, library = report[0].ContentSequence, Dataset()
+    library.update({element.tag: element for element in report[0] if element.keyword != "ContentSequence"})
+    library.ContentSequence = [item for item in content if item.name == public.DCM.ImageLibrary]
+    document = Comprehensive3DSR(
         evidence=list(headers),
-        content=report[0],
+        content=library,
         series_instance_uid=origin.uid(f"{kind} series"),
         series_number=9001,
         sop_instance_uid=origin.uid(kind),
@@ -215,3 +220,5 @@ def _document(
         previous_versions=list(previous) or None,
         coding_schemes=[codes.scheme()],
     )
+    document.ContentSequence = content
+    return document
