@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -484,3 +485,4 @@ def test_a_peer_that_is_not_there_is_down() -> None:
     for peer in ("PACS@127.0.0.1:1", "http://127.0.0.1:1/dicom-web"):
         with pytest.raises(PeerDown):
             peer_at(peer, "LUMBAR").send([])
+    gc.collect()
