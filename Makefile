@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-slow lint bench-simulator crosscheck system clean
+.PHONY: demo test test-slow test-pacs lint bench-simulator bench-pacs crosscheck system clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lumbar demo --out out
@@ -14,6 +14,10 @@ test: $(VENV)/.dev lint
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m slow
+
+# 200 films through the node, into a real Orthanc, while both are stopped and killed: about a quarter of an hour.
+test-pacs: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -s -m slow tests/test_pacs_endurance.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests experiments benchmarks
@@ -25,8 +29,13 @@ lint: $(VENV)/.dev
 bench-simulator: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulator.py speed
 
-# What pip cannot install: Pango, which draws the PDF reports. Where it cannot be had, the tests that need it skip.
-SYSTEM_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0
+# What the way round a PACS costs beside the reading.
+bench-pacs: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/pacs.py
+
+# What pip cannot install: Pango, which draws the PDF reports, and the tests' archive and DICOM validators (Debian starts the archive as a
+# service, too, which the tests do not use). Where they cannot be had, the tests that need them skip.
+SYSTEM_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 orthanc orthanc-dicomweb dcmtk dicom3tools
 system:
 	@dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
 		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES) >/dev/null; } \

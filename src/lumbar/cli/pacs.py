@@ -110,7 +110,7 @@ def listen(
     reader = Reader.of(networks[0], networks[1], threads)
     spool = or_usage(lambda: Spool(folder, most))
     settings = NodeSettings(ae_title, host, port, tuple(allow or ()), server)
-    node = Node(spool, lambda film, name: _read(reader, film, name, pdf), peer, settings, _log)
+    node = Node(spool, lambda film, name: read_for_node(reader, film, name, pdf), peer, settings, _log)
     try:
         bound = node.start()
     except OSError as problem:
@@ -147,8 +147,8 @@ def pull(
         raise typer.Exit(1) from None
 
 
-def _read(reader: Reader, film: Path, name: str, pdf: bool) -> dict[str, Dataset]:
-    """The results of one film for the node."""
+def read_for_node(reader: Reader, film: Path, name: str, pdf: bool) -> dict[str, Dataset]:
+    """The results of one film, as the node makes them; raises as `pacs.node.Read` says."""
     from lumbar.films import open_film
     from lumbar.pacs.header import film_header
     from lumbar.pacs.node import NoLumbarSpine

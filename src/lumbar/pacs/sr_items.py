@@ -49,7 +49,7 @@ Group = MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitat
 
 def to_dicom(points_px: FloatArray) -> NDArray[np.float32]:
     """Film pixels (pixel centres at integers) -> DICOM's column and row, in which the first pixel's centre is (0.5, 0.5)."""
-    return np.asarray(points_px, dtype=np.float64).__add__(0.5).astype(np.float32)
+    return (np.asarray(points_px, dtype=np.float64) + 0.5).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
