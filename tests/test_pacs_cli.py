@@ -95,6 +95,13 @@ def test_measure_refuses_another_film_and_another_file(exported: Path, tmp_path:
     assert done.returncode == 1 and str(report) in done.stderr and not list(tmp_path.glob("*.json"))
 
 
+def test_measure_overwrites_no_report(exported: Path) -> None:
+    report = exported / "out" / "flexion.report.dcm"
+    before = report.read_bytes()
+    done = lumbar("measure", report, "--film", exported / "flexion.dcm", "--out", exported / "out")
+    assert done.returncode == 2 and "must be another folder" in done.stderr and report.read_bytes() == before
+
+
 @needs_validators
 def test_a_deidentified_export_names_nobody_and_fits_together(tmp_path: Path) -> None:
     film = dcmread(EXAMPLE / "flexion.dcm")

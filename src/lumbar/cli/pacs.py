@@ -55,6 +55,8 @@ def measure(
     from lumbar.pacs.sr_in import UnreadableReport, read_report
     from lumbar.report import draw_overlay, reading_table
 
+    if out.resolve() == report.resolve().parent:
+        usage(f"--out must be another folder than that of REPORT, which stays as it is; got {out}")
     try:
         out.mkdir(parents=True, exist_ok=True)
         pixels = None if film is None else open_film(film)
@@ -108,7 +110,12 @@ def listen(
     peer = or_usage(lambda: peer_at(to, ae_title, client))
     networks = or_usage(lambda: [load_weights(weights or FOLDER, stage) for stage in ("localiser", "landmarks")])
     reader = Reader.of(networks[0], networks[1], threads)
-    spool = or_usage(lambda: Spool(folder, most))
+    if pdf:
+        _check_pdf()
+    try:
+        spool = or_usage(lambda: Spool(folder, most))
+    except OSError as problem:
+        usage(f"--queue must be a folder that can be written to; got {folder}: {problem.strerror}")
     settings = NodeSettings(ae_title, host, port, tuple(allow or ()), server)
     node = Node(spool, lambda film, name: read_for_node(reader, film, name, pdf), peer, settings, _log)
     try:
@@ -163,6 +170,16 @@ def read_for_node(reader: Reader, film: Path, name: str, pdf: bool) -> dict[str,
         raise NoLumbarSpine(NO_SPINE)
     overlay = draw_overlay(radiograph, reading)
     return results_of(header, reading, overlay, as_pdf(reading_page(reading, overlay)) if pdf else None)
+
+
+def _check_pdf() -> None:
+    """End the command now, not at the first film, where pages cannot be made into PDF."""
+    from lumbar.report import NoPdf, as_pdf
+
+    try:
+        as_pdf("<p>lumbar</p>")
+    except NoPdf as problem:
+        usage(str(problem))
 
 
 def _tls(certificate: Path | None, authorities: Path | None) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:

@@ -8,27 +8,11 @@ from lumbar.dicom.tags import value_of, word_of
 from lumbar.pacs.header import MANUFACTURER, MODEL
 
 _FRONTAL_VIEWS = ("AP", "PA")
-_FRONTAL_CODES = {
-    "399348003": "antero-posterior",
-    "399061004": "axial",
-    "272479007": "postero-anterior",
-    "272460003": "postero-anterior",
-    "R-10206": "antero-posterior",
-    "R-10214": "postero-anterior",
-}
+# SNOMED CT, and the SNOMED-RT codes that older machines write: antero-posterior, postero-anterior, frontal.
+_FRONTAL_CODES = ("399348003", "272479007", "399033003", "R-10206", "R-10214", "R-10202")
 _LUMBAR = (
-    "LSPINE",
-    "LUMBAR",
-    "LUMBARSPINE",
-    "LSSPINE",
-    "SPINE",
-    "TLSPINE",
-    "LUMBOSACRAL",
-    "SSPINE",
-    "WHOLESPINE",
-    "PELVIS",
-    "ABDOMEN",
-)
+    "LSPINE", "LUMBAR", "LUMBARSPINE", "LSSPINE", "SPINE", "TLSPINE", "LUMBOSACRAL", "SSPINE", "WHOLESPINE", "PELVIS", "ABDOMEN",
+)  # fmt: skip
 _FRONTAL_WORDS = {"AP", "PA", "FRONTAL"}
 
 

@@ -130,10 +130,7 @@ class Spool:
             key = key_of(instance_uid)
             part = self.folder / "incoming" / f"{key}.part"
             try:
-                with part.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
+                _write_synced(part, data)
                 part.rename(self.folder / "received" / f"{key}.dcm")
             finally:
                 part.unlink(missing_ok=True)
@@ -162,7 +159,7 @@ class Spool:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
         try:
-            (aside / "instance").write_text(instance_uid)
+            _write_synced(aside / "instance", instance_uid.encode())
             yield aside
             _sync_folder(aside)
             aside.rename(self.folder / "outgoing" / job.key)
@@ -226,10 +223,7 @@ class Spool:
         path = self._done(key)
         path.parent.mkdir(exist_ok=True)
         with written_aside(path) as aside:
-            with aside.open("w") as file:
-                json.dump({**what, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}, file)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_synced(aside, json.dumps({**what, "at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}).encode())
         _sync_folder(path.parent)
 
     def _forget(self, film: Path) -> None:
@@ -240,6 +234,13 @@ class Spool:
         aside = self.folder / "incoming" / f"{results.name}.done"
         results.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
