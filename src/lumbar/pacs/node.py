@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import ssl
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -24,6 +26,8 @@ from lumbar.pacs.spool import MOST_TRIES, Job, Spool, SpoolFull
 from lumbar.radiograph import UnreadableFilm
 
 SUCCESS, OUT_OF_RESOURCES = 0x0000, 0xA700
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 Read = Callable[[Path, str], dict[str, Dataset]]
 """A film's file and a name for it that says nothing -> its results by kind.
@@ -117,9 +121,13 @@ class Node:
         return SUCCESS
 
     def _read_all(self) -> None:
+        has_failed = False
         while not self._stopping.is_set():
             self._arrived.clear()
             try:
+                if has_failed:
+                    self._spool.begin_again()
+                    has_failed = False
                 job = self._spool.take()
                 if job is None:
                     self._arrived.wait(1.0)
@@ -128,10 +136,11 @@ class Node:
             except Exception as problem:  # most likely the disk: wait until somebody makes room
                 self._log(f"the queue failed with {_in_short(problem)}")
                 self._stopping.wait(self._settings.backoff_s[0])
-                self._spool.begin_again()
+                has_failed = True
 
     def _process(self, job: Job) -> None:
-        instance, why = _about(job.film)
+        data = job.film.read_bytes()  # here an error is the disk's; later it would be taken for the film's
+        instance, why = _about(data)
         if why is not None:
             self._pass_over(job, instance, why)
             return
@@ -145,10 +154,10 @@ class Node:
                 write_objects(folder, job.key, made)
         except (UnreadableFilm, NoLumbarSpine) as problem:
             self._pass_over(job, instance, str(problem))
-        except OSError:  # the disk's fault, not the film's
-            self._spool.no_fault_of(job)
-            raise
         except Exception as problem:  # of any kind; its text may quote the patient's data
+            if isinstance(problem, OSError) and problem.errno in _OF_THE_DISK:
+                self._spool.no_fault_of(job)
+                raise
             self._log(f"{instance}: reading failed with {type(problem).__name__}, try {job.tries} of {MOST_TRIES}")
             if job.tries >= MOST_TRIES:
                 self._give_up(job.key, instance, f"reading failed with {type(problem).__name__}")
@@ -171,17 +180,15 @@ class Node:
         wait_s, refusals = shortest, dict[str, int]()
         while not self._stopping.is_set():
             self._made.clear()
-            waiting = self._spool.outgoing()
             is_down = False
-            for key in waiting:
-                if self._stopping.is_set():
-                    return
-                try:
+            try:
+                for key in self._spool.outgoing():
+                    if self._stopping.is_set():
+                        return
                     self._deliver(key, refusals)
-                except Exception as problem:  # whatever it is, the results stay where they are
-                    self._log(f"delivery waits {wait_s:.0f} s: {_in_short(problem)}")
-                    is_down = True
-                    break
+            except Exception as problem:  # whatever it is, the results stay where they are
+                self._log(f"delivery waits {wait_s:.0f} s: {_in_short(problem)}")
+                is_down = True
             if is_down or refusals:
                 self._stopping.wait(wait_s)
                 wait_s = min(2 * wait_s, longest)
@@ -213,11 +220,11 @@ def _in_short(problem: Exception) -> str:
     return (problem.strerror or "an error") if isinstance(problem, OSError) else type(problem).__name__
 
 
-def _about(film: Path) -> tuple[str, str | None]:
+def _about(film: bytes) -> tuple[str, str | None]:
     """Its SOP Instance UID, and why it is no lateral lumbar film."""
     with libraries_silenced():
         try:
-            dataset = dcmread(film, stop_before_pixels=True, force=True)
+            dataset = dcmread(BytesIO(film), stop_before_pixels=True, force=True)
             return str(value_of(dataset, "SOPInstanceUID") or "unknown"), why_no_lateral_lumbar(dataset)
         except Exception:  # of any kind; its text may quote the patient's data
             return "unknown", "the file is damaged"

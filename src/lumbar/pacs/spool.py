@@ -210,13 +210,13 @@ class Spool:
         shutil.rmtree(dead, ignore_errors=True)
         film, results = self.folder / "working" / f"{key}.dcm", self.folder / "outgoing" / key
         if results.exists():
+            _write_synced(results / "reason.txt", f"{reason}\n".encode())
             results.rename(dead)
-        else:
+        else:  # the film last: until it has moved, it counts as being read
             dead.mkdir()
+            _write_synced(dead / "reason.txt", f"{reason}\n".encode())
             film.rename(dead / "film.dcm")
             film.with_suffix(".tries").unlink(missing_ok=True)
-        with written_aside(dead / "reason.txt") as aside:
-            aside.write_text(f"{reason}\n")
         _sync_folder(self.folder / "dead")
 
     def _record(self, key: str, what: dict[str, object]) -> None:
