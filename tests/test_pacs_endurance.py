@@ -108,7 +108,7 @@ def test_200_films_make_200_reports_whatever_is_killed_meanwhile(tmp_path: Path)
         send_until_taken(films, port)
         say("all films sent a second time")
         time.sleep(20)
-        found = [orthanc.file(uid, tmp_path) for uid in orthanc.found(Modality="SR")]
+        found = [orthanc.file(held, tmp_path) for held in orthanc.held(Modality="SR")]
         about = Counter(
             str(
                 d.CurrentRequestedProcedureEvidenceSequence[0]
@@ -121,7 +121,7 @@ def test_200_films_make_200_reports_whatever_is_killed_meanwhile(tmp_path: Path)
         log = node.log.read_text()
         times_read = Counter(line.split()[1].rstrip(":") for line in log.splitlines() if ": read in " in line)
         say(
-            f"{len(found)} reports on {len(about)} films; {len(orthanc.found())} objects; films read to the end more than once: "
+            f"{len(found)} reports on {len(about)} films; {len(orthanc.held())} objects; films read to the end more than once: "
             f"{sum(count > 1 for count in times_read.values())}; dead letters: {len(list((tmp_path / 'queue' / 'dead').iterdir()))}; "
             f"sent again and known: {log.count('was here before')}"
         )

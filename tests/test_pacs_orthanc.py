@@ -41,14 +41,14 @@ def test_a_film_sent_to_the_node_comes_back_as_a_report_with_the_same_points(
         film = dcmread(EXAMPLE / "flexion.dcm")
         orthanc.put(EXAMPLE / "flexion.dcm")
         orthanc.send_to_node(film.SOPInstanceUID)
-        orthanc.wait(lambda: len(orthanc.found(StudyInstanceUID=film.StudyInstanceUID)) == 4, 60)
+        orthanc.wait(lambda: len(orthanc.found(StudyInstanceUID=film.StudyInstanceUID)) == 4, 240)
         (report,) = orthanc.found(StudyInstanceUID=film.StudyInstanceUID, Modality="SR")
-        found = orthanc.file(report, tmp_path)
+        found = orthanc.file(*orthanc.held(SOPInstanceUID=report), tmp_path)
         again = Reader.shipped(1).read(open_film(EXAMPLE / "flexion.dcm"), "flexion.dcm", "DICOM")
         (tmp_path / "back.dcm").write_bytes(Path(found.filename).read_bytes())
         assert read_report(tmp_path / "back.dcm", "flexion.dcm").reading == again
         orthanc.send_to_node(film.SOPInstanceUID)  # a second time changes nothing
-        orthanc.wait(lambda: "was here before" in node.log.read_text(), 20)
+        orthanc.wait(lambda: "was here before" in node.log.read_text(), 120)
         assert len(orthanc.found(StudyInstanceUID=film.StudyInstanceUID)) == 4
     finally:
         node.end()
