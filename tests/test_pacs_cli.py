@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 import ssl
 import subprocess
@@ -174,9 +173,6 @@ def test_listen_says_what_is_wrong_with_its_options(tmp_path: Path, words: list[
     assert done.returncode == 2 and said in done.stderr
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # pynetdicom leaves its sockets to Python
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes this test's certificate")
 def test_over_tls_only_who_shows_a_known_certificate_is_heard(tmp_path: Path) -> None:
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
@@ -207,4 +203,3 @@ def test_over_tls_only_who_shows_a_known_certificate_is_heard(tmp_path: Path) ->
     finally:
         node.stop()
         spool.close()
-        gc.collect()
