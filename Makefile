@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-slow lint bench-simulator crosscheck desk system clean
+.PHONY: demo test test-slow test-pacs lint bench-simulator bench-pacs crosscheck desk system clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lumbar demo --out out
@@ -14,6 +14,10 @@ test: $(VENV)/.dev lint
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -m slow
+
+# 200 films through the node, into a real Orthanc, while both are stopped and killed: about a quarter of an hour.
+test-pacs: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -s -m slow tests/test_pacs_endurance.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests experiments benchmarks
@@ -25,6 +29,10 @@ lint: $(VENV)/.dev
 bench-simulator: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/simulator.py speed
 
+# What the way round a PACS costs beside the reading.
+bench-pacs: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/pacs.py
+
 # The desk's page, built from desk/ into the package. Its build is committed, so that only who changes the page needs node.
 desk: desk/node_modules
 	cd desk && npm run --silent build
@@ -33,9 +41,9 @@ desk/node_modules: desk/package-lock.json
 	cd desk && npm ci --silent --ignore-scripts
 	@touch $@
 
-# What pip cannot install: Pango, which draws the PDF reports; a browser and a PostgreSQL server for the desk's tests. Where they cannot
-# be had, the tests that need them skip.
-SYSTEM_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 chromium fonts-dejavu-core postgresql
+# What pip cannot install: Pango, which draws the PDF reports; for the tests an archive and DICOM validators, a browser and a PostgreSQL
+# server (Debian starts the servers as services, too, which the tests do not use). Where they cannot be had, the tests that need them skip.
+SYSTEM_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 orthanc orthanc-dicomweb dcmtk dicom3tools chromium fonts-dejavu-core postgresql
 system:
 	@dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
 		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES) >/dev/null; } \

@@ -7,7 +7,21 @@ from pathlib import Path
 import lumbar
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "onnxruntime", "cv2", "numpy", "pydicom", "PIL", "typer", "rich", "jinja2", "fastapi", "ray")
+HEAVY = (
+    "torch",
+    "onnxruntime",
+    "cv2",
+    "numpy",
+    "pydicom",
+    "PIL",
+    "typer",
+    "rich",
+    "jinja2",
+    "fastapi",
+    "ray",
+    "highdicom",
+    "pynetdicom",
+)
 
 
 def loaded_by(code: str) -> set[str]:
@@ -28,6 +42,10 @@ def test_importing_lumbar_loads_nothing_heavy():
 
 def test_reading_needs_no_torch():
     assert "torch" not in loaded_by("from lumbar import Reader; Reader.shipped(1)")
+
+
+def test_the_command_line_loads_nothing_of_the_pacs_until_it_is_asked_for():
+    assert not {"highdicom", "pynetdicom"} & loaded_by("from lumbar.cli import app")
 
 
 def test_everything_that_the_package_offers_is_there():

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from lumbar.images import read_image
 from lumbar.radiograph import UnreadableFilm
@@ -289,9 +289,16 @@ def test_a_file_without_permission_is_refused(
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("lenient", [False, True], ids=["", "though Pillow was told not to"])
 def test_a_truncated_image_is_refused(
-    tmp_path: Path, suffix: str, kept: float, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    suffix: str,
+    kept: float,
+    lenient: bool,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
     noise = np.random.default_rng(0).integers(0, 256, (200, 200), dtype=np.uint8)
     whole = saved(tmp_path / f"film.{suffix}", noise).read_bytes()
     (tmp_path / "cut").write_bytes(whole[: int(len(whole) * kept)])

@@ -12,7 +12,7 @@ from lumbar.landmarks import SpineLandmarks
 from lumbar.radiograph import PixelSpacing
 from lumbar.reading import Reading
 from lumbar.report import NoPdf, as_pdf, draw_overlay, reading_page, reading_table, study_page, study_table
-from lumbar.report.constructions import constructions
+from lumbar.report.constructions import BODY, ENDPLATE, constructions, outlines
 from lumbar.study import assess_study
 from tests.spines import SQUARE, a_film, a_reading, a_spine, no_landmarks, on_film
 
@@ -161,3 +161,10 @@ def test_the_lines_that_are_drawn_are_as_long_as_what_was_measured(spacing):
 def test_a_level_that_lacks_a_corner_has_no_line_there():
     reading = a_reading(a_spine(absent=((Vertebra.L4, Corner.INFERIOR_POSTERIOR),)))
     assert {line.kind for line in constructions(reading) if line.site == "L4/L5"} == {"angle"}
+
+
+def test_outlines_are_the_walls_and_endplates_of_each_vertebra():
+    spine = a_spine(absent=((Vertebra.L4, Corner.INFERIOR_POSTERIOR),))
+    lines = [(line.site, line.kind) for line in outlines(a_reading(spine))]
+    count = {v: (lines.count((v, BODY)), lines.count((v, ENDPLATE))) for v in Vertebra}
+    assert count == {v: {Vertebra.L4: (1, 1), Vertebra.S1: (0, 1)}.get(v, (2, 2)) for v in Vertebra}

@@ -34,6 +34,14 @@ def is_film(path: str | os.PathLike[str]) -> bool:
     return is_image(head) or _is_dicom(head)
 
 
+def is_dicom(path: str | os.PathLike[str]) -> bool:
+    """Whether the file begins like a DICOM file; one that cannot be opened at all does not."""
+    try:
+        return _is_dicom(head_of(path))
+    except UnreadableFilm:
+        return False
+
+
 def of_other_patients(paths: Sequence[str | os.PathLike[str]]) -> list[str | os.PathLike[str]]:
     """Those of the films that say they are of another patient than the first that says whose it is.
 
@@ -41,16 +49,9 @@ def of_other_patients(paths: Sequence[str | os.PathLike[str]]) -> list[str | os.
     """
     from lumbar.dicom.patient import patient_token
 
-    owners = [(path, patient_token(path)) for path in paths if _says_whose(path)]
+    owners = [(path, patient_token(path)) for path in paths if is_dicom(path)]
     known = [(path, owner) for path, owner in owners if owner is not None]
     return [path for path, owner in known if owner != known[0][1]]
-
-
-def _says_whose(path: str | os.PathLike[str]) -> bool:
-    try:
-        return _is_dicom(head_of(path))
-    except UnreadableFilm:
-        return False
 
 
 def _is_dicom(head: bytes) -> bool:

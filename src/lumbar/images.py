@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from lumbar.radiograph import Radiograph, UnreadableFilm
 
@@ -106,20 +106,23 @@ def is_image(head: bytes) -> bool:
 
 @contextmanager
 def libraries_silenced() -> Iterator[None]:
-    """Neither Pillow nor pydicom warns or logs meanwhile, and the films of other threads wait.
+    """Neither Pillow nor pydicom nor highdicom warns or logs meanwhile, and the films of other threads wait.
 
     What they say of odd metadata is of no use to whoever reads the film, and pydicom quotes it, patients' names too.
     Warnings and log levels are one for all threads, so without the lock one thread would end another's silence.
+    Pillow refuses truncated files meanwhile, whatever it was told: WeasyPrint tells it to pass over what is missing.
     """
-    loggers = [logging.getLogger(name) for name in ("PIL", "pydicom")]
+    loggers = [logging.getLogger(name) for name in ("PIL", "pydicom", "highdicom")]
     with _SILENCE, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         levels = [logger.level for logger in loggers]
+        lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
         for logger in loggers:
             logger.setLevel(logging.CRITICAL + 1)
         try:
             yield
         finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = lenient
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from lumbar.cli import data, desk, making, reading, scoring
+from lumbar.cli import data, desk, making, pacs, reading, scoring
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +15,9 @@ for command in (
     reading.assess,
     reading.criteria,
     reading.demo,
+    pacs.measure,
+    pacs.listen,
+    pacs.pull,
     making.synthesise,
     making.train,
     scoring.evaluate,

@@ -11,7 +11,10 @@ import typer
 
 from lumbar.anatomy import Posture, Side
 from lumbar.assessment import CRITERIA, PAPER, StabilityCriteria
+from lumbar.cli.export import Export
 from lumbar.cli.terminal import (
+    Deidentify,
+    DicomOut,
     Facing,
     OutFolder,
     Pdf,
@@ -49,11 +52,13 @@ def read(
     threads: Threads = None,
     weights: WeightsFolder = None,
     pdf: Pdf = False,
+    dicom_out: DicomOut = False,
+    deidentify: Deidentify = False,
 ) -> None:
     """Read each FILM and write its reading (JSON), overlay (PNG) and report (HTML)."""
     from lumbar.report import reading_table
 
-    desk = _Desk.open(out, spacing, facing, threads, weights, pdf)
+    desk = _Desk.open(out, spacing, facing, threads, weights, pdf, dicom_out, deidentify)
     for result in with_progress(films, "reading", desk.read):
         if result is not None:
             stdout.print(reading_table(result.reading))
@@ -72,6 +77,8 @@ def assess(
     threads: Threads = None,
     weights: WeightsFolder = None,
     pdf: Pdf = False,
+    dicom_out: DicomOut = False,
+    deidentify: Deidentify = False,
 ) -> None:
     """Compare flexion with extension: motion, slip, grade and stability of each level, as study.json and study.html."""
     named = {Posture.FLEXION: flexion, Posture.NEUTRAL: neutral, Posture.EXTENSION: extension}
@@ -82,7 +89,7 @@ def assess(
         usage("--flexion and --extension are both needed")
     if criteria not in CRITERIA:
         usage(f"--criteria must be one of {', '.join(CRITERIA)}; got {criteria!r}")
-    desk = _Desk.open(out, spacing, facing, threads, weights, pdf)
+    desk = _Desk.open(out, spacing, facing, threads, weights, pdf, dicom_out, deidentify)
     if study is None:
         _assess(desk, list(given.values()), list(given), CRITERIA[criteria])
     else:
@@ -124,8 +131,17 @@ class _Result:
 class _Desk:
     """Reads films one after the other, writes what belongs to each, and remembers what failed."""
 
-    def __init__(self, out: Path, reader: Reader, spacing: PixelSpacing | None, facing: Side | None, pdf: bool) -> None:
+    def __init__(
+        self,
+        out: Path,
+        reader: Reader,
+        spacing: PixelSpacing | None,
+        facing: Side | None,
+        pdf: bool,
+        export: Export,
+    ) -> None:
         self.out, self._reader, self._spacing, self._facing, self._pdf = out, reader, spacing, facing, pdf
+        self.export = export
         self._failed = False
         self._written: dict[str, Path] = {}
 
@@ -138,39 +154,43 @@ class _Desk:
         threads: int | None,
         weights: Path | None,
         pdf: bool,
+        dicom_out: bool = False,
+        deidentify: bool = False,
     ) -> _Desk:
         given = None if spacing is None else or_usage(lambda: parse_spacing(spacing))
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             usage(f"--out must be a folder that can be written to; got {out}: {problem.strerror}")
+        export = Export.of(dicom_out, deidentify)
         from lumbar.pipeline import Reader
         from lumbar.runtime import FOLDER, load_weights
 
         networks = or_usage(lambda: [load_weights(weights or FOLDER, stage) for stage in ("localiser", "landmarks")])
-        return cls(out, Reader.of(networks[0], networks[1], threads), given, facing, pdf)
+        return cls(out, Reader.of(networks[0], networks[1], threads), given, facing, pdf, export)
 
     def read(self, film: Path) -> _Result | None:
         """Read one film and write its files; None, and a line on stderr, where that failed."""
 
         def one(film: Path) -> _Result:
             radiograph = self._open(film)
-            return self._write(film, radiograph, self._reader.read(radiograph, film.name, self._source))
+            return self._write(film, radiograph, self._reader.read(radiograph, self.export.name(film), self._source))
 
-        return self._tried(film, one)
+        return self.tried(film, one)
 
     def read_together(self, films: Sequence[Path]) -> list[_Result]:
         """Read the films of one patient, whose vertebrae get the same names on all, and write their files; failures as in `read`."""
-        opened = {film: radiograph for film in films if (radiograph := self._tried(film, self._open)) is not None}
-        names = [film.name for film in opened]
+        opened = {film: radiograph for film in films if (radiograph := self.tried(film, self._open)) is not None}
+        names = [self.export.name(film) for film in opened]
         readings = self._reader.read_together(
             list(opened.values()), names, self._source, lambda radiographs: in_progress(radiographs, "reading")
         )
         by_film = dict(zip(opened, readings, strict=True))
-        results = [self._tried(film, lambda film: self._write(film, opened[film], by_film[film])) for film in opened]
+        results = [self.tried(film, lambda film: self._write(film, opened[film], by_film[film])) for film in opened]
         return [result for result in results if result is not None]
 
-    def _tried(self, film: Path, act: Callable[[Path], Done]) -> Done | None:
+    def tried(self, film: Path, act: Callable[[Path], Done]) -> Done | None:
+        """What `act` makes of the film; None, and a line on stderr, where it fails."""
         try:
             return act(film)
         except UnreadableFilm as problem:
@@ -200,22 +220,26 @@ class _Desk:
     def _write(self, film: Path, radiograph: Radiograph, reading: Reading) -> _Result:
         from lumbar.report import draw_overlay, reading_page
 
-        overlay = draw_overlay(radiograph, reading)
-        write_whole(self.out / f"{film.stem}.overlay.png", png(overlay))
-        self.report(f"{film.stem}.report", reading_page(reading, overlay))
-        write_whole(self.out / f"{film.stem}.reading.json", (reading.to_json() + "\n").encode())
+        overlay, stem = draw_overlay(radiograph, reading), Path(reading.film).stem
+        write_whole(self.out / f"{stem}.overlay.png", png(overlay))
+        pdf = self.report(f"{stem}.report", reading_page(reading, overlay))
+        write_whole(self.out / f"{stem}.reading.json", (reading.to_json() + "\n").encode())
+        self.export.write_results(film, self.out, reading, overlay, pdf)
         return _Result(film, reading, overlay)
 
-    def report(self, stem: str, page: str) -> None:
-        """Write a page as HTML and, where that was asked for, as PDF."""
+    def report(self, stem: str, page: str) -> bytes | None:
+        """Write a page as HTML and, where that was asked for, as PDF, which is returned."""
         from lumbar.report import NoPdf, as_pdf
 
         write_whole(self.out / f"{stem}.html", page.encode())
-        if self._pdf:
-            try:
-                write_whole(self.out / f"{stem}.pdf", as_pdf(page))
-            except NoPdf as problem:
-                usage(str(problem))
+        if not self._pdf:
+            return None
+        try:
+            pdf = as_pdf(page)
+        except NoPdf as problem:
+            usage(str(problem))
+        write_whole(self.out / f"{stem}.pdf", pdf)
+        return pdf
 
     def fail(self, what: Path | str, why: str) -> None:
         """One line, and exit code 1 in the end."""
@@ -267,6 +291,10 @@ def _assess(
     }
     desk.report("study", study_page(found, overlays))
     write_whole(desk.out / "study.json", (found.to_json() + "\n").encode())
+    if desk.export.dicom:
+        read = {Posture(role): reading for role, reading in roles.items() if reading is not None}
+        paths = {p: next(r.film for r in results if r.reading is reading) for p, reading in read.items()}
+        desk.tried(Path("study"), lambda _: desk.export.write_study(found, read, paths, desk.out))
     stdout.print(study_table(found))
     if finish:
         desk.finish()

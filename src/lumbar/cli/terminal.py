@@ -38,6 +38,32 @@ WeightsFolder = Annotated[
 
 Pdf = Annotated[bool, typer.Option("--pdf", help="Also write the reports as PDF; needs `pip install 'lumbar[pdf]'`.")]
 
+DicomOut = Annotated[
+    bool,
+    typer.Option(
+        "--dicom-out",
+        help="Also write DICOM results of DICOM films: a TID 1500 report, a presentation state, the overlay and, with --pdf, the report's "
+        "pages; needs `pip install 'lumbar[pacs]'`.",
+    ),
+]
+Deidentify = Annotated[
+    bool,
+    typer.Option(
+        "--deidentify",
+        help="For export: names, ids, dates and UIDs are replaced in all that is written, and a DICOM film is copied without them.",
+    ),
+]
+
+
+def pacs_room() -> None:
+    """End the command with one line that says how to install what `lumbar.pacs` needs, where that is missing."""
+    try:
+        import dicomweb_client  # noqa: F401
+        import highdicom  # noqa: F401
+        import pynetdicom  # noqa: F401
+    except ImportError as missing:
+        usage(f"this needs more packages ({missing.name} is missing); install them with: pip install 'lumbar[pacs]'")
+
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file aside and rename it: it is there as a whole or not at all."""

@@ -1,4 +1,4 @@
-"""The lines by which a level is measured, as they are drawn on a film: one geometry for the overlay and for the desk."""
+"""What is drawn of a reading, in film pixels: one geometry for the overlay, the desk and the PACS."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lumbar.anatomy import LANDMARK_INDEX, LEVELS, Corner, Level, Vertebra
+from lumbar.anatomy import LANDMARK_INDEX, LEVELS, Corner, Level, Vertebra, rows_of
 from lumbar.geometry import FloatArray
 from lumbar.reading import Reading
 
-KINDS = ("wall", "displacement", "angle")
-"""The line that is measured from; the displacement from it; the two endplates whose angle is measured, drawn on."""
+BODY, ENDPLATE = "body", "endplate"
+"""The walls of a vertebra, and its endplates."""
+
+WALL, DISPLACEMENT, ANGLE = "wall", "displacement", "angle"
+"""The line that a level is measured from; the displacement from it; the two endplates whose angle is measured, drawn on."""
 
 _BEYOND = 0.15
 _DRAWN_ON = 0.35
@@ -19,12 +22,25 @@ _DRAWN_ON = 0.35
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """A line at a `site` such as "L4/L5", of one of `KINDS`, from `start` to `end` (2,) in film pixels."""
+    """A line at a `site`, a vertebra or a level such as "L4/L5", of one of the kinds above, from `start` to `end` (2,) in film pixels."""
 
     site: str
     kind: str
     start: FloatArray
     end: FloatArray
+
+
+def outlines(reading: Reading) -> tuple[Line, ...]:
+    """Walls and endplates of every vertebra, as far as their corners are there."""
+    found = []
+    for vertebra in Vertebra:
+        sa, sp, *inferior = reading.landmarks.points_px[rows_of(vertebra)]
+        lines = [(ENDPLATE, sa, sp)]
+        if inferior:
+            ia, ip = inferior
+            lines = [(BODY, sa, ia), (BODY, sp, ip), (ENDPLATE, ia, ip), *lines]
+        found += [Line(vertebra, *line) for line in lines if np.isfinite(line[1:]).all()]
+    return tuple(found)
 
 
 def constructions(reading: Reading) -> tuple[Line, ...]:
@@ -53,10 +69,10 @@ def _displacement(level: Level, points: FloatArray) -> list[Drawn]:
     if level.lower is Vertebra.S1:
         along, _ = _direction(points[LANDMARK_INDEX[level.lower, Corner.SUPERIOR_ANTERIOR]] - sp)
         foot = sp + along * ((moved - sp) @ along)
-        return [("displacement", sp, foot), ("wall", moved, foot)]
+        return [(DISPLACEMENT, sp, foot), (WALL, moved, foot)]
     up, length = _direction(sp - points[LANDMARK_INDEX[level.lower, Corner.INFERIOR_POSTERIOR]])
     foot = sp + up * ((moved - sp) @ up)
-    return [("wall", sp, foot + up * _BEYOND * length), ("displacement", moved, foot)]
+    return [(WALL, sp, foot + up * _BEYOND * length), (DISPLACEMENT, moved, foot)]
 
 
 def _angle(level: Level, points: FloatArray) -> list[Drawn]:
@@ -66,7 +82,7 @@ def _angle(level: Level, points: FloatArray) -> list[Drawn]:
             points[LANDMARK_INDEX[vertebra, Corner(f"{half}_{side}")]] for side in ("anterior", "posterior")
         )
         along, length = _direction(anterior - posterior)
-        lines.append(("angle", posterior - along * _DRAWN_ON * length, anterior + along * _DRAWN_ON * length))
+        lines.append((ANGLE, posterior - along * _DRAWN_ON * length, anterior + along * _DRAWN_ON * length))
     return lines
 
 

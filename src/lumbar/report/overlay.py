@@ -12,19 +12,20 @@ from lumbar.geometry import FloatArray
 from lumbar.measurements import DISPLACEMENT_AT, INTERVERTEBRAL_ANGLE, Measurement
 from lumbar.radiograph import Radiograph
 from lumbar.reading import NOTICE, Reading
-from lumbar.report.constructions import constructions
+from lumbar.report.constructions import BODY, DISPLACEMENT, ENDPLATE, WALL, constructions, outlines
 from lumbar.report.words import grade_in_words
 
 Colour = tuple[int, int, int]
 
 # RGB, told apart by people who do not see red and green apart, too.
-BODY: Colour = (86, 180, 233)
-ENDPLATE: Colour = (240, 228, 66)
-WALL: Colour = (230, 159, 0)
-DISPLACEMENT: Colour = (255, 90, 90)
+COLOURS: dict[str, Colour] = {
+    BODY: (86, 180, 233),
+    ENDPLATE: (240, 228, 66),
+    WALL: (230, 159, 0),
+    DISPLACEMENT: (255, 90, 90),
+}
 TEXT: Colour = (255, 255, 255)
 DOUBT: Colour = (255, 170, 60)
-_COLOURS = {"wall": WALL, "displacement": DISPLACEMENT}
 
 LONGEST_SIDE = (900, 1600)
 """In pixels: larger films are shown smaller, smaller ones larger."""
@@ -41,11 +42,11 @@ def draw_overlay(radiograph: Radiograph, reading: Reading) -> NDArray[np.uint8]:
     points = pen.scaled(reading.landmarks.points_px)
     if not reading.landmarks.present.any():
         pen.write("no lumbar spine found", (12, 12), DOUBT)
-    for vertebra in Vertebra:
-        _draw_body(pen, points[rows_of(vertebra)])
-    for line in constructions(reading):
-        if line.kind in _COLOURS:
-            pen.line(pen.scaled(line.start), pen.scaled(line.end), _COLOURS[line.kind])
+    for line in (*outlines(reading), *constructions(reading)):
+        if line.kind in COLOURS:
+            pen.line(pen.scaled(line.start), pen.scaled(line.end), COLOURS[line.kind])
+    for corner in points:
+        pen.dot(corner, COLOURS[BODY])
     _write_names(pen, points, reading)
     pen.write(NOTICE, (8, pen.image.shape[0]), (190, 190, 190), 0.75)
     return pen.image
@@ -74,9 +75,8 @@ class _Pen:
         return np.asarray((points_px + 0.5) * self._scale - 0.5)
 
     def line(self, start: FloatArray, end: FloatArray, colour: Colour) -> None:
-        if not np.isnan([*start, *end]).any():
-            a, b = (tuple(round(float(v) * 16) for v in p) for p in (start, end))
-            cv2.line(self.image, a, b, colour, self.thickness, cv2.LINE_AA, 4)
+        a, b = (tuple(round(float(v) * 16) for v in p) for p in (start, end))
+        cv2.line(self.image, a, b, colour, self.thickness, cv2.LINE_AA, 4)
 
     def dot(self, at: FloatArray, colour: Colour) -> None:
         if not np.isnan(at).any():
@@ -93,18 +93,6 @@ class _Pen:
         outline = max(1, self.line_height // 12)
         ImageDraw.Draw(picture).text((x, y), text, colour, font, stroke_width=outline, stroke_fill=(0, 0, 0))
         self.image = np.array(picture)
-
-
-def _draw_body(pen: _Pen, corners: FloatArray) -> None:
-    sa, sp = corners[:2]
-    if len(corners) == 4:
-        ia, ip = corners[2:]
-        pen.line(sa, ia, BODY)
-        pen.line(sp, ip, BODY)
-        pen.line(ia, ip, ENDPLATE)
-    pen.line(sa, sp, ENDPLATE)
-    for corner in corners:
-        pen.dot(corner, BODY)
 
 
 def _write_names(pen: _Pen, points: FloatArray, reading: Reading) -> None:
