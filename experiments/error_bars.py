@@ -1,4 +1,4 @@
-"""How a corner's error follows from the spread of the windows: fits `pipeline.ERRORS` on simulated films and checks it on others.
+"""How a corner's error follows from what the looks leave open: fits `pipeline.ERRORS` on simulated films and checks it on others.
 
     python experiments/error_bars.py [--films N]
 
@@ -29,13 +29,13 @@ def main() -> None:
     arguments.add_argument("--films", type=int, default=80)
     given = arguments.parse_args()
     reader = Reader.shipped()
-    spread, error, _ = collect(reader, FITTED_ON, given.films)
-    fitted = fit(spread, error)
+    left_open, error, _ = collect(reader, FITTED_ON, given.films)
+    fitted = fit(left_open, error)
     print(f"fitted on {given.films} films: {fitted}")
     print(f"in use: {ERRORS}")
-    spread, error, z = collect(reader, CHECKED_ON, given.films)
+    left_open, error, z = collect(reader, CHECKED_ON, given.films)
     for name, model in (("fitted", fitted), ("in use", ERRORS)):
-        normal = error / np.sqrt(model.variance(spread, 1.0))
+        normal = error / np.sqrt(np.diagonal(model.covariance(left_open, 1.0), axis1=1, axis2=2))
         print(
             f"corners, {name}: within one error {share(normal, 1):.3f} (0.683), within two {share(normal, 2):.3f} (0.954)"
         )
@@ -48,8 +48,8 @@ def share(normal: np.ndarray, limit: float) -> float:
 
 
 def collect(reader: Reader, seed: int, films: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Variance between windows and error of every coordinate, in depths; errors of measurements in their standard errors."""
-    spreads, errors, shifted = [], [], 0
+    """What the looks leave open (N, 2, 2) and the error (N, 2) of every corner, in depths; errors of measurements in their standard errors."""
+    left_open, errors, shifted = [], [], 0
     z: dict[str, list[float]] = {SLIP.name: [], INTERVERTEBRAL_ANGLE.name: []}
     for index in track(range(films), "reading"):
         film = simulate_film(seed, index)
@@ -63,8 +63,8 @@ def collect(reader: Reader, seed: int, films: int) -> tuple[np.ndarray, np.ndarr
         if np.median(np.linalg.norm(error[known], axis=1)) > SHIFT:
             shifted += 1
             continue
-        total = np.diagonal(found.covariance_px, axis1=1, axis2=2)[known] / depth**2
-        spreads.append((total - ERRORS.least_deviation**2) / ERRORS.spread_share)
+        total = found.covariance_px[known] / depth**2
+        left_open.append((total - ERRORS.least_deviation**2 * np.eye(2)) / ERRORS.spread_share)
         errors.append(error[known])
         exact = measure(SpineLandmarks.exact(truth).to_anatomical(film.anterior, film.radiograph.spacing))
         for true in exact:
@@ -73,16 +73,17 @@ def collect(reader: Reader, seed: int, films: int) -> tuple[np.ndarray, np.ndarr
                 assert isinstance(seen, Measurement) and seen.standard_error
                 z[true.quantity].append((seen.value - true.value) / seen.standard_error)
     print(f"set {seed}: {len(errors)} of {films} films used, {shifted} with names off, {len(LEVELS)} levels each")
-    return np.maximum(np.concatenate(spreads), 0), np.concatenate(errors), {k: np.array(v) for k, v in z.items()}
+    return np.concatenate(left_open), np.concatenate(errors), {k: np.array(v) for k, v in z.items()}
 
 
-def fit(spread: np.ndarray, error: np.ndarray) -> ErrorModel:
+def fit(left_open: np.ndarray, error: np.ndarray) -> ErrorModel:
     """Maximum likelihood with normal errors, each capped at four deviations so that a few gross errors do not decide."""
 
     def loss(log_parameters: np.ndarray) -> float:
         share_, least = np.exp(log_parameters)
-        variance = ErrorModel(share_, least).variance(spread, 1.0)
-        return float((np.minimum(error**2 / variance, 16) + np.log(variance)).mean())
+        covariance = ErrorModel(share_, least).covariance(left_open, 1.0)
+        apart = np.einsum("ni,nij,nj->n", error, np.linalg.inv(covariance), error)
+        return float((np.minimum(apart, 16) + np.linalg.slogdet(covariance)[1]).mean())
 
     best = minimize(loss, np.log([0.5, 0.03]), method="Nelder-Mead")
     share_, least = np.exp(best.x)

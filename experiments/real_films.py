@@ -22,7 +22,7 @@ from lumbar.measurements import SLIP, Measurement
 from lumbar.pipeline import Reader
 from lumbar.reading import Reading
 from lumbar.report import draw_overlay
-from lumbar.runtime import load_weights
+from lumbar.runtime import weights_in
 
 SHIFT = 0.4
 """A film whose median corner error exceeds this share of an endplate's depth has its names off by a level."""
@@ -36,7 +36,7 @@ def main() -> None:
     given = arguments.parse_args()
     reader = Reader.shipped()
     if given.weights:
-        reader = Reader.of(load_weights(given.weights, "localiser"), load_weights(given.weights, "landmarks"))
+        reader = Reader.of(weights_in(given.weights))
     for name, score in (("annotated", score_annotated), ("fraiwan", score_fraiwan)):
         folder = given.folder / name
         if folder.is_dir():

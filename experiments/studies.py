@@ -24,7 +24,7 @@ from lumbar.landmarks.spine import SpineLandmarks
 from lumbar.measurements import SLIP, LevelChange, Measurement, measure, measure_changes
 from lumbar.pipeline import Reader
 from lumbar.reading import Reading
-from lumbar.runtime import load_weights
+from lumbar.runtime import weights_in
 from lumbar.study import LevelAssessment, assess_study
 from lumbar.whole_file import written_aside
 
@@ -51,7 +51,7 @@ def main() -> None:
     given = arguments.parse_args()
     reader = Reader.shipped(1)
     if given.weights:
-        reader = Reader.of(load_weights(given.weights, "localiser"), load_weights(given.weights, "landmarks"), 1)
+        reader = Reader.of(weights_in(given.weights), 1)
     given.readings.mkdir(parents=True, exist_ok=True)
     studies = StudyFolder.open(given.studies).studies[: given.first]
     levels: list[Level] = []

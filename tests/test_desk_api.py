@@ -2,13 +2,18 @@
 
 import json
 import time
+from dataclasses import replace
+from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 from fastapi.testclient import TestClient
+from pydicom import dcmread
 
+from lumbar.landmarks import SpineLandmarks
 from lumbar.reading import Reading
 from lumbar.serving import Settings
-from tests.desks import NO_LIMITS, a_desk, a_film_file, a_move, awaited, films, uploaded
+from tests.desks import NO_LIMITS, a_desk, a_film_file, a_move, awaited, films, knowing, uploaded
 
 
 @pytest.fixture
@@ -182,9 +187,55 @@ def test_exports_hold_the_figures_and_who_signed(client):
     assert got["pdf"].status_code == 501 or got["pdf"].content.startswith(b"%PDF")
 
 
-def test_pixels_are_those_of_the_film(client):
-    from io import BytesIO
+def fitting(radiographs, names, source):
+    """The readings of `knowing`, on films of other sizes."""
+    found = []
+    for film, reading in zip(radiographs, knowing(radiographs, names, source), strict=True):
+        share, was = film.height / reading.height, reading.landmarks
+        smaller = SpineLandmarks(was.points_px * share, was.covariance_px * share**2, was.confidence)
+        found.append(replace(reading, width=film.width, height=film.height).remeasured(smaller))
+    return found
 
+
+def test_a_study_of_dicom_films_is_exported_as_dicom(tmp_path):
+    """The machine's report, the corrected one that follows it, and the study's, with UIDs that are the same whenever they are asked for."""
+    pytest.importorskip("highdicom", reason="DICOM needs lumbar[pacs]")
+    with TestClient(a_desk(tmp_path, read=fitting)) as client:
+        _exported_as_dicom(client)
+
+
+def _exported_as_dicom(client):
+    study = awaited(client, client.post("/api/studies/example?author=Ada").json()["id"])
+    address = f"/api/studies/{study['id']}/export/dicom"
+
+    def objects():
+        answer = client.get(address)
+        assert answer.status_code == 200, answer.text
+        with ZipFile(BytesIO(answer.content)) as packed:
+            return {name: dcmread(BytesIO(packed.read(name))) for name in packed.namelist()}
+
+    machine = objects()
+    corrected(client, study["films"][0], a_move(study))
+    found = objects()
+    assert {n: o.SOPInstanceUID for n, o in found.items()} == {n: o.SOPInstanceUID for n, o in objects().items()}
+    films = [f"film_{i}.{kind}.dcm" for i in (1, 2, 3) for kind in ("report", "presentation", "overlay")]
+    assert sorted(machine) == sorted([*films, "study.report.dcm"])
+    assert set(found) - set(machine) == {"film_1.first.report.dcm"}
+    first, now = found["film_1.first.report.dcm"], found["film_1.report.dcm"]
+    assert first.SOPInstanceUID == machine["film_1.report.dcm"].SOPInstanceUID != now.SOPInstanceUID
+    (before,) = now.PredecessorDocumentsSequence
+    assert before.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert found["film_2.report.dcm"].SOPInstanceUID == machine["film_2.report.dcm"].SOPInstanceUID
+    assert found["study.report.dcm"].SOPInstanceUID != machine["study.report.dcm"].SOPInstanceUID
+
+
+def test_pictures_are_not_exported_as_dicom(client):
+    study = uploaded(client, "flexion.png")
+    answer = client.get(f"/api/studies/{study['id']}/export/dicom")
+    assert answer.status_code == 422 and "flexion.png came as a picture" in answer.json()["detail"]
+
+
+def test_pixels_are_those_of_the_film(client):
     import numpy as np
     from PIL import Image
 

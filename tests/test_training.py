@@ -149,7 +149,7 @@ def test_a_level_shift_is_counted_by_film():
 def test_onnx_says_what_torch_says(tmp_path, name):
     torch.manual_seed(1)
     method = METHODS[name]()
-    measured = export_onnx(method.build(), tmp_path / "n.onnx", 96, 64, method.outputs, {"method": name})
+    measured = export_onnx(method.build(), tmp_path / "n.onnx", (3, 96, 64), method.outputs, {"method": name})
     assert measured["difference_to_torch"] <= TOLERANCE
     weights = json.loads((tmp_path / "n.json").read_text())
     assert (weights["height"], weights["width"], weights["method"]) == (96, 64, name)
@@ -158,24 +158,24 @@ def test_onnx_says_what_torch_says(tmp_path, name):
 
 def test_the_localisers_onnx_says_what_torch_says(tmp_path):
     torch.manual_seed(1)
-    measured = export_onnx(yolov8n(2), tmp_path / "n.onnx", 64, 64, ("boxes",), {})
+    measured = export_onnx(yolov8n(2), tmp_path / "n.onnx", (3, 64, 64), ("boxes",), {})
     assert measured["difference_to_torch"] <= TOLERANCE
 
 
 def test_a_network_that_differs_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr("lumbar.training.onnx_export.compare", lambda *_: 1.0)
     with pytest.raises(ValueError, match="ONNX differs from torch"):
-        export_onnx(yolov8n(1), tmp_path / "n.onnx", 64, 64, ("boxes",), {})
+        export_onnx(yolov8n(1), tmp_path / "n.onnx", (3, 64, 64), ("boxes",), {})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_comparing_notices_a_difference(tmp_path):
     one, other = yolov8n(1), yolov8n(1).eval()
-    export_onnx(one, tmp_path / "n.onnx", 64, 64, ("boxes",), {})
+    export_onnx(one, tmp_path / "n.onnx", (3, 64, 64), ("boxes",), {})
     with torch.no_grad():
         other.load_state_dict(one.state_dict())
         other.heads[0].sides[-1].bias[:4] += 0.5
-    assert compare(one, tmp_path / "n.onnx", 64, 64) < 1e-3 < compare(other, tmp_path / "n.onnx", 64, 64)
+    assert compare(one, tmp_path / "n.onnx", (3, 64, 64)) < 1e-3 < compare(other, tmp_path / "n.onnx", (3, 64, 64))
 
 
 def test_a_trained_network_is_exported_with_its_card(tmp_path, buu_folder):
@@ -187,11 +187,21 @@ def test_a_trained_network_is_exported_with_its_card(tmp_path, buu_folder):
     assert heatmap.shape == (1, 6, 16, 8) and centre.shape == (1, 2, 16, 8) and corner.shape == (1, 8, 16, 8)
 
 
+def test_a_close_up_network_is_trained_and_exported(tmp_path, buu_folder):
+    best = run("close-up", tmp_path / "run", a_recipe(), buu_folder, "", None, None, None, "cpu")
+    measured = export("close-up", best, tmp_path / "weights", "four simulated films")
+    assert measured["difference_to_torch"] <= TOLERANCE
+    corners, kinds = OnnxFunction(tmp_path / "weights" / "close-up.onnx", 1)(np.zeros((3, 2, 128, 128), np.float32))
+    assert corners.shape == (3, 4, 64, 64) and kinds.shape == (3, 8)
+    with pytest.raises(ValueError, match="128 x 128 pixels: leave height and width out; got 256"):
+        run("close-up", tmp_path / "run", a_recipe(), buu_folder, "", 256, None, None, "cpu")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_onnx_says_what_torch_says_on_the_papers_input_size(tmp_path, name):
     method = METHODS[name]()
     assert (
-        export_onnx(method.build(), tmp_path / "n.onnx", 1024, 512, method.outputs, {})["difference_to_torch"]
+        export_onnx(method.build(), tmp_path / "n.onnx", (3, 1024, 512), method.outputs, {})["difference_to_torch"]
         <= TOLERANCE
     )

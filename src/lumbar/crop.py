@@ -19,28 +19,32 @@ def cut(
 
     scale = np.abs(np.linalg.eigvals(film_to_crop.linear)).max()
     block = max(1, int(1 / scale + 0.35))
-    if block > 1:
-        rows, columns = pixels.shape[0] // block, pixels.shape[1] // block
-        if rows < 2 or columns < 2:
-            block = 1
-        else:
-            whole = pixels[: rows * block, : columns * block]
-            pixels = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
-    # Block (i, j) is centred on film pixel (block * j + (block - 1) / 2).
-    matrix = np.empty((2, 3))
-    matrix[:, :2] = film_to_crop.linear * block
-    matrix[:, 2] = film_to_crop.linear @ np.full(2, (block - 1) / 2) + film_to_crop.offset
-    size = (width, height)
-    crop = cv2.warpAffine(pixels, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    corner = film_to_crop.inverse.apply(
+    if min(pixels.shape) < 2 * block:
+        block = 1
+    seen = film_to_crop.inverse.apply(
         np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2)
     ).reshape(height, width, 2)
-    film_height, film_width = pixels.shape[0] * block, pixels.shape[1] * block
+    # The part of the film that is seen, in whole blocks, a few of them to spare.
+    most = np.array(pixels.shape[::-1]) // block
+    first = np.clip(np.floor(seen.min(axis=(0, 1)) / block).astype(int) - 3, 0, most - 1)
+    last = np.clip(np.ceil(seen.max(axis=(0, 1)) / block).astype(int) + 3, first + 1, most)
+    (left, top), (right, bottom) = first * block, last * block
+    part = pixels[top:bottom, left:right]
+    if block > 1:
+        columns, rows = last - first
+        part = cv2.resize(part, (int(columns), int(rows)), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
+    # Block (i, j) of the part is centred on film pixel (left + block * j + (block - 1) / 2, ...).
+    matrix = np.empty((2, 3))
+    matrix[:, :2] = film_to_crop.linear * block
+    matrix[:, 2] = film_to_crop.linear @ (np.array([left, top]) + (block - 1) / 2) + film_to_crop.offset
+    size = (width, height)
+    crop = cv2.warpAffine(part, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    film_width, film_height = most * block
     inside = (
-        (corner[..., 0] >= -0.5)
-        & (corner[..., 0] <= film_width - 0.5)
-        & (corner[..., 1] >= -0.5)
-        & (corner[..., 1] <= film_height - 0.5)
+        (seen[..., 0] >= -0.5)
+        & (seen[..., 0] <= film_width - 0.5)
+        & (seen[..., 1] >= -0.5)
+        & (seen[..., 1] <= film_height - 0.5)
     )
     return crop.astype(np.float32, copy=False), inside
 

@@ -115,10 +115,9 @@ def _films(folder: Path) -> list[Path]:
 
 def _networks(weights: Path | None, threads: int | None) -> ReadFilms:
     from lumbar.pipeline import Reader
-    from lumbar.runtime import FOLDER, load_weights
+    from lumbar.runtime import FOLDER, weights_in
 
-    localiser, landmarks = (load_weights(weights or FOLDER, stage) for stage in ("localiser", "landmarks"))
-    networks = Reader.of(localiser, landmarks, threads)
+    networks = Reader.of(weights_in(weights or FOLDER), threads)
 
     def read(radiographs: Sequence[Radiograph], names: Sequence[str], source: str) -> list[Reading]:
         return networks.read_together(radiographs, names, source)

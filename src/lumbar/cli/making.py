@@ -69,10 +69,11 @@ def _next(steps: Iterator[int], _: int) -> int:
 
 
 class Stage(StrEnum):
-    """The two networks."""
+    """The paper's two networks, and ours that looks at each body again."""
 
     LOCALISER = "localiser"
     LANDMARKS = "landmarks"
+    CLOSE_UP = "close-up"
 
 
 class Seen(StrEnum):

@@ -104,12 +104,12 @@ def listen(
     from lumbar.pacs.peers import peer_at
     from lumbar.pacs.spool import Spool
     from lumbar.pipeline import Reader
-    from lumbar.runtime import FOLDER, load_weights
+    from lumbar.runtime import FOLDER, weights_in
 
     server, client = or_usage(lambda: _tls(tls_certificate, tls_authorities))
     peer = or_usage(lambda: peer_at(to, ae_title, client))
-    networks = or_usage(lambda: [load_weights(weights or FOLDER, stage) for stage in ("localiser", "landmarks")])
-    reader = Reader.of(networks[0], networks[1], threads)
+    networks = or_usage(lambda: weights_in(weights or FOLDER))
+    reader = Reader.of(networks, threads)
     if pdf:
         _check_pdf()
     try:

@@ -164,10 +164,10 @@ class _Desk:
             usage(f"--out must be a folder that can be written to; got {out}: {problem.strerror}")
         export = Export.of(dicom_out, deidentify)
         from lumbar.pipeline import Reader
-        from lumbar.runtime import FOLDER, load_weights
+        from lumbar.runtime import FOLDER, weights_in
 
-        networks = or_usage(lambda: [load_weights(weights or FOLDER, stage) for stage in ("localiser", "landmarks")])
-        return cls(out, Reader.of(networks[0], networks[1], threads), given, facing, pdf, export)
+        networks = or_usage(lambda: weights_in(weights or FOLDER))
+        return cls(out, Reader.of(networks, threads), given, facing, pdf, export)
 
     def read(self, film: Path) -> _Result | None:
         """Read one film and write its files; None, and a line on stderr, where that failed."""

@@ -157,16 +157,16 @@ def _read(case: Case, find: Find) -> ReadCase | str:
 def _reader(weights: Path | None, threads: int | None) -> tuple[str, Find, dict[str, str]]:
     """The whole story as `lumbar read` tells it: the facing is not given away."""
     from lumbar.pipeline import Reader
-    from lumbar.runtime import FOLDER, load_weights
+    from lumbar.runtime import FOLDER, weights_in
 
-    networks = or_usage(lambda: [load_weights(weights or FOLDER, stage) for stage in ("localiser", "landmarks")])
-    reader = Reader.of(networks[0], networks[1], threads)
+    networks = or_usage(lambda: weights_in(weights or FOLDER))
+    reader = Reader.of(networks, threads)
 
     def find(radiograph: Radiograph) -> FloatArray:
         return reader.read(replace(radiograph, anterior=None)).landmarks.points_px
 
     name = "lumbar read" if weights is None else f"lumbar read --weights {weights.name}"
-    return name, find, {stage: w.sha256 for stage, w in zip(("localiser", "landmarks"), networks, strict=True)}
+    return name, find, {stage: each.sha256 for stage, each in networks.items()}
 
 
 def _trained(run: Path) -> tuple[str, Find, dict[str, str]]:

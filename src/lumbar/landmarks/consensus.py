@@ -25,30 +25,30 @@ SAME_BODY = 0.4
 
 @dataclass(frozen=True, slots=True)
 class ErrorModel:
-    """How far a corner is off, from how far the windows disagree about it.
+    """How far a corner is off, from how far the looks leave it open.
 
-    spread_share: of the variance from window to window, how much is in the median of the windows.
-    least_deviation: what all windows get wrong together, as a share of the mean depth of the named bodies.
+    spread_share: by how much the covariance that the looks give is to be multiplied.
+    least_deviation: what all looks get wrong together, as a share of the mean depth of the named bodies.
     """
 
     spread_share: float
     least_deviation: float
 
-    def variance(self, between_windows: FloatArray, depth: float) -> FloatArray:
-        """Variance of each coordinate's error, in the squared unit of `depth`.
+    def covariance(self, left_open: FloatArray, depth: float) -> FloatArray:
+        """Covariance (..., 2, 2) of a corner's error, in the squared unit of `depth`.
 
-        >>> float(ErrorModel(0.5, 0.03).variance(np.array(8.0), 100.0))  # 0.5 * 8 + (0.03 * 100)^2
-        13.0
+        >>> ErrorModel(0.5, 0.03).covariance(np.diag([8.0, 2.0]), 100.0).tolist()  # 0.5 * 8 + (0.03 * 100)^2, 0.5 * 2 + 9
+        [[13.0, 0.0], [0.0, 10.0]]
         """
-        return np.asarray(self.spread_share * between_windows + (self.least_deviation * depth) ** 2)
+        return np.asarray(self.spread_share * left_open + (self.least_deviation * depth) ** 2 * np.eye(2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Consensus:
-    """Candidates that the windows agree on, and the variance of each corner (N, 4, 2) from window to window."""
+    """Candidates that the looks agree on, and how far they leave each corner open: covariance (N, 4, 2, 2), NaN where unknown."""
 
     candidates: Candidates
-    variance: FloatArray
+    covariance: FloatArray
 
 
 def agree(looks: Sequence[tuple[Candidates, Window]]) -> Consensus:
@@ -56,7 +56,7 @@ def agree(looks: Sequence[tuple[Candidates, Window]]) -> Consensus:
     centres = np.concatenate([found.centres for found, _ in looks])
     if len(centres) == 0:
         empty = Candidates(np.zeros((0, 2)), np.zeros((0, 4, 2)), np.zeros((0, len(Vertebra))))
-        return Consensus(empty, np.zeros((0, 4, 2)))
+        return Consensus(empty, np.zeros((0, 4, 2, 2)))
     corners = np.concatenate([found.corners for found, _ in looks])
     scores = np.concatenate([found.scores for found, _ in looks])
     look = np.concatenate([np.full(len(found), i) for i, (found, _) in enumerate(looks)])
@@ -84,7 +84,7 @@ def agree(looks: Sequence[tuple[Candidates, Window]]) -> Consensus:
         )
     bodies.sort(key=lambda body: float(body[0][1]))
     middle, outline, score, variance = (np.array(part) for part in zip(*bodies, strict=True))
-    return Consensus(Candidates(middle, outline, score), variance)
+    return Consensus(Candidates(middle, outline, score), variance[..., None] * np.eye(2))
 
 
 def _inside(point: FloatArray, window: Window) -> bool:
@@ -96,7 +96,7 @@ def named_landmarks(consensus: Consensus, errors: ErrorModel, named: NDArray[np.
     """The 22 landmarks in the frame of the consensus, with names chosen over the chain, or as `named` has them.
 
     named (6,): index of each level's candidate, -1 where there is none. The covariance of a corner is what `errors` makes of
-    its variance from window to window.
+    that of the consensus.
     """
     found = consensus.candidates
     named = name_by_level(found) if named is None else named
@@ -112,6 +112,6 @@ def named_landmarks(consensus: Consensus, errors: ErrorModel, named: NDArray[np.
             continue
         rows = slice(4 * level, 4 * level + 4)
         points[rows] = found.corners[index]
-        covariance[rows] = errors.variance(consensus.variance[index], depth)[:, :, None] * np.eye(2)
+        covariance[rows] = errors.covariance(consensus.covariance[index], depth)
         confidence[rows] = min(1.0, float(found.scores[index, level]))
     return SpineLandmarks(points[:COUNT], covariance[:COUNT], confidence[:COUNT])

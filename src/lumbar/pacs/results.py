@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -47,9 +48,17 @@ def write_objects(folder: Path, stem: str, objects: Mapping[str, Dataset]) -> li
     paths = []
     for kind, dataset in objects.items():
         path = folder / f"{stem}.{kind}.dcm"
-        with libraries_silenced(), written_aside(path) as aside:
-            dcmwrite(aside, dataset, enforce_file_format=True)
-            with aside.open("rb") as file:
-                os.fsync(file.fileno())
+        with written_aside(path) as aside, aside.open("wb") as file:
+            file.write(as_file(dataset))
+            file.flush()
+            os.fsync(file.fileno())
         paths.append(path)
     return paths
+
+
+def as_file(dataset: Dataset) -> bytes:
+    """The object as a DICOM file has it."""
+    written = io.BytesIO()
+    with libraries_silenced():
+        dcmwrite(written, dataset, enforce_file_format=True)
+    return written.getvalue()

@@ -64,10 +64,16 @@ def reading_origin(header: Dataset, reading: Reading, corrects: Dataset | None =
     return Origin((header.SOPInstanceUID,), (reading,), (corrects.SOPInstanceUID, points))
 
 
-def study_report(study: StudyAssessment, readings: dict[Posture, Reading], headers: dict[Posture, Dataset]) -> Dataset:
+def study_report(
+    study: StudyAssessment,
+    readings: dict[Posture, Reading],
+    headers: dict[Posture, Dataset],
+    corrected: Sequence[str] = (),
+) -> Dataset:
     """All films of a study in one report, and for each level its motion and what each set of criteria says of it.
 
-    readings, headers: of the same postures, which are those of `study.films`.
+    readings, headers: of the same postures, which are those of `study.films`. corrected: what tells the points that readers moved
+    from others, such as their digests; without it the report is that of the networks' own readings.
     """
     postures = [posture for posture in Posture if posture in readings]
     films = [FilmOfReport(readings[posture], headers[posture], posture.value) for posture in postures]
@@ -79,7 +85,7 @@ def study_report(study: StudyAssessment, readings: dict[Posture, Reading], heade
         groups += [_verdict_group(level.site, verdict, uids, reader) for verdict in level.stability]
     for film in films:
         groups += film.groups()
-    more = (study.criteria.name, *(posture.value for posture in postures))
+    more = (study.criteria.name, *(posture.value for posture in postures), *corrected)
     return _document(
         [headers[posture] for posture in postures],
         groups,

@@ -1,6 +1,6 @@
 """An ONNX file as a plain function array -> arrays, and the weights that ship."""
 
 from lumbar.runtime.onnx_function import OnnxFunction
-from lumbar.runtime.weights import FOLDER, Weights, load_weights, shipped
+from lumbar.runtime.weights import CLOSE_UP, FOLDER, STAGES, Weights, load_weights, weights_in
 
-__all__ = ["FOLDER", "OnnxFunction", "Weights", "load_weights", "shipped"]
+__all__ = ["CLOSE_UP", "FOLDER", "STAGES", "OnnxFunction", "Weights", "load_weights", "weights_in"]

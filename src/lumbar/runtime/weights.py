@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent.parent / "weights"
-STAGES = ("localiser", "landmarks")
+CLOSE_UP = "close-up"
+STAGES = ("localiser", "landmarks", CLOSE_UP)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def load_weights(folder: Path, stage: str) -> Weights:
     return Weights(folder / f"{stage}.onnx", about["height"], about["width"], about["method"], about)
 
 
-def shipped(stage: str) -> Weights:
-    """The weights of `stage` that came with the package."""
-    return load_weights(FOLDER, stage)
+def weights_in(folder: Path) -> dict[str, Weights]:
+    """Those of every stage in `folder`; the close-up's may be missing. Raises FileNotFoundError where another is."""
+    stages = [stage for stage in STAGES if stage != CLOSE_UP or (folder / f"{CLOSE_UP}.json").is_file()]
+    return {stage: load_weights(folder, stage) for stage in stages}

@@ -32,7 +32,7 @@ from lumbar.measurements import Measurement
 from lumbar.radiograph import Radiograph, UnreadableFilm
 from lumbar.reading import Reading
 from lumbar.serving.blobs import Blobs
-from lumbar.serving.exports import ExportedFilm
+from lumbar.serving.exported import ExportedFilm
 from lumbar.serving.store import NewFilm, Store
 
 READERS = "readers"

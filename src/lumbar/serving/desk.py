@@ -11,7 +11,7 @@ from pydantic import StringConstraints
 from lumbar.assessment import CRITERIA, PAPER
 from lumbar.reading import Reading
 from lumbar.serving.blobs import Blobs
-from lumbar.serving.exports import ExportedFilm, ExportedStudy
+from lumbar.serving.exported import ExportedFilm, ExportedStudy
 from lumbar.serving.motion import motion_of
 from lumbar.serving.reading_queue import ReadingQueue
 from lumbar.serving.settings import Settings
@@ -52,7 +52,7 @@ class Desk:
         readings = readings_of(self.store, record)
         rows = [record.newest[film.id] for film in record.films]
         films = tuple(
-            ExportedFilm(film, row, reading, self.blobs.film(film.sha256))
+            ExportedFilm(film, row, reading, self.store.reading(film.id, 1), self.blobs.film(film.sha256))
             for film, row, reading in zip(record.films, rows, readings, strict=True)
         )
         return ExportedStudy(record, films, motion_of(readings, [row.posture for row in rows], CRITERIA[criteria]))

@@ -7,46 +7,18 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from lumbar.anatomy import Posture
 from lumbar.films import open_film
 from lumbar.measurements import Measurement
-from lumbar.reading import NOTICE, Reading
+from lumbar.reading import NOTICE
 from lumbar.report import as_pdf, draw_overlay, reading_page, study_page
-from lumbar.serving.models import FilmRow, ReadingRow
-from lumbar.serving.motion import Motion
-from lumbar.serving.store import StudyRecord
+from lumbar.serving.dicom_export import as_dicom
+from lumbar.serving.exported import ExportedStudy
 from lumbar.serving.views import sign_off_view
 
 FORMAT = "lumbar.desk/1"
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedFilm:
-    """A film with the newest version of its reading. file: its bytes as they came, named after their SHA-256."""
-
-    film: FilmRow
-    row: ReadingRow
-    reading: Reading
-    file: Path
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedStudy:
-    """All that a format may need. `motion.roles` names the posture of a film by its place in `films`."""
-
-    record: StudyRecord
-    films: tuple[ExportedFilm, ...]
-    motion: Motion
-
-    @property
-    def signed(self) -> list[str]:
-        """Who signed these very versions, in sentences; says so where nobody did."""
-        current = {film.film.id: film.row.version for film in self.films}
-        signed = [off for off in self.record.sign_offs if off.versions == current]
-        return [f"Signed by {off.author} at {off.made_at}. {off.comment}".rstrip() for off in signed] or ["Not signed."]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,5 +113,6 @@ EXPORTS: dict[str, Export] = {
     "csv": Export("text/csv; charset=utf-8", ".csv", as_csv),
     "html": Export("text/html; charset=utf-8", ".html", as_html),
     "pdf": Export("application/pdf", ".pdf", as_pdf_file),
+    "dicom": Export("application/zip", ".dicom.zip", as_dicom),
 }
 """Formats by the name that the address and the desk use. A further format is a function from `ExportedStudy` and a row here."""

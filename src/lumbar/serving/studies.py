@@ -20,6 +20,7 @@ from lumbar.report import NoPdf
 from lumbar.serving.annotation import write_annotations
 from lumbar.serving.corrections import Version
 from lumbar.serving.desk import CriteriaName, Desk, Id, Name, TheDesk
+from lumbar.serving.dicom_export import NoDicom
 from lumbar.serving.exports import EXPORTS
 from lumbar.serving.store import NewFilm, Stale
 from lumbar.serving.views import StudyView, Worklist, listed, study_view
@@ -133,7 +134,7 @@ def export(study_id: Id, format: Format, desk: TheDesk, criteria: CriteriaName =
     record = desk.store.study(study_id)
     try:
         data = made.make(desk.exported(record, criteria))
-    except NoPdf as problem:
+    except (NoPdf, NoDicom) as problem:
         raise HTTPException(501, str(problem)) from None
     except ValueError as problem:
         raise HTTPException(422, str(problem)) from None

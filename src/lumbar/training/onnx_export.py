@@ -22,10 +22,11 @@ _HALVED_FROM = 1024  # smaller tensors stay fp32: they weigh nothing
 
 
 def export_onnx(
-    network: nn.Module, path: Path, height: int, width: int, outputs: tuple[str, ...], card: dict[str, Any]
+    network: nn.Module, path: Path, shape: tuple[int, int, int], outputs: tuple[str, ...], card: dict[str, Any]
 ) -> dict[str, float]:
     """Write `path` (.onnx) and its card (.json); returns the two differences that the card holds.
 
+    shape: channels, height and width of an input.
     difference_to_torch: of the file in full precision, on inputs of the size that is read, one film and three at a time,
     relative to the largest value of each output. Raises ValueError where it exceeds `TOLERANCE`.
     change_by_halving: what keeping the weights in half precision then changes, on the same scale.
@@ -33,7 +34,7 @@ def export_onnx(
     network = network.cpu().eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     program = torch.onnx.export(
         network,
-        (torch.zeros(2, 3, height, width),),
+        (torch.zeros(2, *shape),),
         dynamo=True,
         input_names=["film"],
         output_names=list(outputs),
@@ -45,24 +46,24 @@ def export_onnx(
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as aside:
         onnx.save(program.model_proto, aside, format="protobuf")
-        difference = compare(network, aside, height, width)
+        difference = compare(network, aside, shape)
         if difference > TOLERANCE:
             raise ValueError(f"ONNX differs from torch by {difference:.1e}, allowed is {TOLERANCE:.0e}: not written")
         onnx.save(_halved(program.model_proto), aside, format="protobuf")
-        measured = {"difference_to_torch": difference, "change_by_halving": compare(network, aside, height, width)}
-    about = {**card, "height": height, "width": width, "outputs": list(outputs), **measured}
+        measured = {"difference_to_torch": difference, "change_by_halving": compare(network, aside, shape)}
+    about = {**card, "height": shape[1], "width": shape[2], "outputs": list(outputs), **measured}
     with written_aside(path.with_suffix(".json")) as aside:
         aside.write_text(json.dumps(about, indent=1) + "\n")
     return measured
 
 
-def compare(network: nn.Module, path: Path, height: int, width: int) -> float:
+def compare(network: nn.Module, path: Path, shape: tuple[int, int, int]) -> float:
     """Largest difference between the ONNX file and torch over all outputs, relative to each output's largest value."""
     function = OnnxFunction(path)
     worst = 0.0
     for count in (1, 3):
         generator = torch.Generator().manual_seed(count)
-        batch = torch.randn(count, 3, height, width, generator=generator)
+        batch = torch.randn(count, *shape, generator=generator)
         with torch.no_grad():
             expected = network(batch)
         expected = expected if isinstance(expected, tuple) else (expected,)

@@ -8,10 +8,14 @@ import torch
 from torch import nn
 
 from lumbar.datasets import BuuFolder, Split
+from lumbar.landmarks.close_up import SIZE
 from lumbar.methods import METHODS
+from lumbar.networks.close_up_net import CloseUpNet
 from lumbar.networks.method import LandmarkMethod
 from lumbar.networks.yolov8 import yolov8n
+from lumbar.runtime import CLOSE_UP
 from lumbar.training import checkpoint
+from lumbar.training.close_up_task import close_up_task
 from lumbar.training.landmark_task import View, landmark_task
 from lumbar.training.localiser_task import FACINGS, localiser_task
 from lumbar.training.loop import Recipe, train
@@ -22,6 +26,7 @@ SIMULATED_EPOCH = 350
 """Films that count as an epoch where they are simulated: as many as the paper trains on in BUU-LSPINE."""
 
 LOCALISER = "yolov8n"
+CLOSE_UP_METHOD = "close-up-unet"
 
 
 def films_in(data: Path | None) -> int:
@@ -57,6 +62,13 @@ def run(
             raise ValueError(f"the localiser's input is square: width must be {side} or left out; got {width}")
         task = localiser_task(side, recipe, films)
         about = {"method": LOCALISER, "height": str(side), "width": str(side)}
+    elif stage == CLOSE_UP:
+        if (height or SIZE, width or SIZE) != (SIZE, SIZE):
+            raise ValueError(
+                f"a close-up has {SIZE} x {SIZE} pixels: leave height and width out; got {height}, {width}"
+            )
+        task = close_up_task(recipe, films)
+        about = {"method": CLOSE_UP_METHOD, "height": str(SIZE), "width": str(SIZE)}
     else:
         tall = _multiple_of_32("height", height or 1024)
         wide = _multiple_of_32("width", width or tall // 2)
@@ -90,15 +102,18 @@ def export(stage: str, weights: Path, folder: Path, about: str) -> dict[str, flo
         raise ValueError(
             f"{weights} does not say its method and size: give best.safetensors of a training run"
         ) from None
+    channels = 3
     if stage == "localiser":
         network: nn.Module = yolov8n(classes=len(FACINGS))
         outputs: tuple[str, ...] = ("boxes",)
+    elif stage == CLOSE_UP:
+        network, outputs, channels = CloseUpNet(), ("corners", "kinds"), 2
     else:
         network, outputs = method_called(method).build(), method_called(method).outputs
     load_weights(network, weights)
     validation = {k: v for k, v in found.items() if k not in ("method", "height", "width", "view")}
     card = {"stage": stage, "method": method, "about": about, "validation": validation}
-    return export_onnx(network, folder / f"{stage}.onnx", height, width, outputs, card)
+    return export_onnx(network, folder / f"{stage}.onnx", (channels, height, width), outputs, card)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
