@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from lumbar import pipeline
 from lumbar.anatomy import Side
 from lumbar.landmarks import SpineLandmarks
-from lumbar.pipeline import RENAMED, Reader, window_around
+from lumbar.pipeline import CHECK_NAMES, RENAMED, Reader, window_around
 from lumbar.radiograph import PixelSpacing, Radiograph
 from lumbar.reading import NO_SPINE, Reading
+from lumbar.runtime import FOLDER, weights_in
 from lumbar.synthesis import simulate_film
 
 UNSEEN = 4242
@@ -145,3 +147,20 @@ def test_a_film_of_noise_does_not_cost_the_others_of_its_study_their_reading(rea
     noise = Radiograph(np.random.default_rng(0).random((400, 300)).astype(np.float32), None)
     one, other = reader.read_together([noise, a_clear_film().radiograph], ["noise", "film"])
     assert one.box is None and NO_SPINE in one.warnings and other.box is not None
+
+
+def test_who_reads_is_asked_to_check_names_that_are_doubtful(reader, monkeypatch):
+    film = a_clear_film().radiograph
+    assert CHECK_NAMES not in reader.read(film).warnings
+    monkeypatch.setattr(pipeline, "UNSURE", 1.0)
+    assert CHECK_NAMES in reader.read(film).warnings
+
+
+def test_the_close_up_brings_the_corners_nearer(reader):
+    """The paper's two stages alone, and with the third: the same films, whose names both have right."""
+    alone = Reader.of({stage: w for stage, w in weights_in(FOLDER).items() if stage != "close-up"}, 1)
+    medians = []
+    for each in (alone, reader):
+        found = [errors(each.read(f.radiograph), f.landmarks_px) for f in map(a_clear_film, range(3))]
+        medians.append(float(np.nanmedian(found)))
+    assert medians[1] < 0.7 * medians[0]

@@ -126,7 +126,7 @@ def _networks(weights: Path | None, threads: int | None) -> ReadFilms:
 
 
 def _run(app: object, host: str, port: int, token: str | None, proxy: str | None) -> None:
-    """Serve until interrupted; the address is printed once the port is bound."""
+    """Serve until interrupted; the address is printed once the port listens."""
     import socket
 
     import uvicorn
@@ -145,6 +145,7 @@ def _run(app: object, host: str, port: int, token: str | None, proxy: str | None
         listener = socket.socket(family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen(128)  # so that whoever reads the address and comes at once waits, and is not refused
     except OSError as problem:
         usage(f"cannot listen on {host} port {port}: {problem.strerror}; choose another --port")
     name = f"[{host}]" if ":" in host else host

@@ -14,7 +14,7 @@ WIDE_ERROR = 0.06
 """A corner whose error exceeds this share of an endplate is flagged: about 2 mm. Our own choice."""
 
 LOW_CONFIDENCE = 0.5
-"""As in the pipeline, where films below it are looked at again. The confidence alone hardly predicts a wrong reading."""
+"""Above `pipeline.UNSURE`, below which there is a warning, too."""
 
 _NO_SPINE, _WARNING, _ABSENT, _ERROR, _CONFIDENCE = 100.0, 10.0, 4.0, 100.0, 10.0
 
