@@ -112,3 +112,10 @@ def test_a_film_must_be_grey_in_zero_to_one_and_cannot_be_written_to():
 def test_an_impossible_pixel_spacing_is_refused_by_name(bad):
     with pytest.raises(ValueError, match="row_mm"):
         PixelSpacing(bad, 0.2, "--spacing", "patient")
+
+
+def test_a_mapped_covariance_is_symmetric_to_the_last_bit():
+    rng = np.random.default_rng(0)
+    roots = rng.normal(size=(200, 2, 2))
+    mapped = Affine2D(rng.normal(size=(2, 2)), np.zeros(2), "a", "b").apply_covariance(roots @ roots.swapaxes(1, 2))
+    assert np.array_equal(mapped, mapped.swapaxes(1, 2))

@@ -89,8 +89,9 @@ class Affine2D:
         return np.asarray(np.asarray(points, dtype=np.float64) @ self.linear.T + self.offset)
 
     def apply_covariance(self, covariance: ArrayLike) -> FloatArray:
-        """Covariances (..., 2, 2) of points in `source`, in `target`."""
-        return np.asarray(self.linear @ np.asarray(covariance, dtype=np.float64) @ self.linear.T)
+        """Covariances (..., 2, 2) of points in `source`, in `target`: symmetric to the last bit, so that who keeps three numbers keeps all."""
+        mapped = self.linear @ np.asarray(covariance, dtype=np.float64) @ self.linear.T
+        return np.asarray((mapped + mapped.swapaxes(-1, -2)) / 2)
 
     def then(self, following: Affine2D) -> Affine2D:
         """The map that is this one and after it `following`."""
