@@ -1,4 +1,4 @@
-"""How a corner's error follows from what the looks leave open: fits `pipeline.ERRORS` on simulated films and checks it on others.
+"""How a corner's error follows from what the looks leave open: fits `Calibration.errors` on simulated films, checks it on others.
 
     python experiments/error_bars.py [--films N]
 
@@ -20,7 +20,7 @@ from lumbar.anatomy import Side
 from lumbar.landmarks import SpineLandmarks
 from lumbar.landmarks.consensus import ErrorModel
 from lumbar.measurements import INTERVERTEBRAL_ANGLE, SLIP, Measurement, measure
-from lumbar.pipeline import ERRORS, Reader
+from lumbar.pipeline import Reader
 from lumbar.radiograph import PixelSpacing
 from lumbar.synthesis import simulate_film
 
@@ -68,9 +68,10 @@ def main() -> None:
     factor = max(float(np.quantile(np.abs(z), 0.9)) / NORMAL_90 for z in together(films, likely).values())
     fitted = ErrorModel(round(likely.spread_share * factor**2, 3), round(likely.least_deviation * factor, 4))
     print(f"most likely: {likely}; scaled by {factor:.2f}: {fitted}")
-    print(f"in use: {ERRORS}")
+    in_use = reader.calibration.errors
+    print(f"in use: {in_use}")
     films = collect(reader, CHECKED_ON, given.films)
-    for name, model in (("most likely", likely), ("scaled", fitted), ("in use", ERRORS)):
+    for name, model in (("most likely", likely), ("scaled", fitted), ("in use", in_use)):
         left_open, error = stacked(films)
         normal = error / np.sqrt(np.diagonal(model.covariance(left_open, 1.0), axis1=1, axis2=2))
         values = {"corners": normal.ravel(), **together(films, model)}
@@ -81,6 +82,7 @@ def main() -> None:
 
 def collect(reader: Reader, seed: int, films: int) -> list[Read]:
     """The films that are read whole and named right."""
+    model = reader.calibration.errors
     found, shifted = [], 0
     for index in track(range(films), "reading"):
         film = simulate_film(seed, index)
@@ -91,7 +93,7 @@ def collect(reader: Reader, seed: int, films: int) -> list[Read]:
         if np.nanmedian(np.linalg.norm(landmarks.points_px - film.landmarks_px, axis=1)) > SHIFT * depth:
             shifted += 1
             continue
-        left_open = (landmarks.covariance_px / depth**2 - ERRORS.least_deviation**2 * np.eye(2)) / ERRORS.spread_share
+        left_open = (landmarks.covariance_px / depth**2 - model.least_deviation**2 * np.eye(2)) / model.spread_share
         found.append(Read(landmarks, film.landmarks_px, left_open, depth, film.anterior, film.radiograph.spacing))
     print(f"set {seed}: {len(found)} of {films} films used, {shifted} with names off")
     return found

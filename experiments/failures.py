@@ -18,7 +18,7 @@ from scipy.stats import mannwhitneyu
 
 from lumbar.datasets import BuuFolder
 from lumbar.landmarks.spine import endplate_depth
-from lumbar.pipeline import UNSURE, Reader
+from lumbar.pipeline import Reader
 from lumbar.runtime import FOLDER, weights_in
 
 WRONG = 0.1
@@ -41,17 +41,17 @@ def main() -> None:
         error = np.linalg.norm(reading.landmarks.points_px - truth, axis=1)[known] / endplate_depth(truth)
         confidence.append(reading.confidence)
         wrong.append(bool(np.isnan(error).any() or np.median(error) > WRONG))
-    report(np.array(confidence), np.array(wrong))
+    report(np.array(confidence), np.array(wrong), reader.calibration.unsure)
 
 
-def report(confidence: np.ndarray, wrong: np.ndarray) -> None:
-    """Print the areas, and what the flag below `UNSURE` catches."""
+def report(confidence: np.ndarray, wrong: np.ndarray, unsure: float) -> None:
+    """Print the areas, and what the flag below `unsure` catches."""
     answered = confidence > 0
     print(f"{len(wrong)} films, {(~answered).sum()} refused, {(wrong & answered).sum()} of the answered wrong")
     for name, among in (("answered", answered), ("all", np.ones_like(answered))):
         print(f"area under the ROC curve, {name}: {area(confidence[among], wrong[among]):.3f}")
-    flagged = answered & (confidence < UNSURE)
-    print(f"flagged below {UNSURE}: {flagged.sum()}, of which wrong: {(flagged & wrong).sum()}")
+    flagged = answered & (confidence < unsure)
+    print(f"flagged below {unsure}: {flagged.sum()}, of which wrong: {(flagged & wrong).sum()}")
 
 
 def area(confidence: np.ndarray, wrong: np.ndarray) -> float:

@@ -22,7 +22,7 @@ from lumbar.measurements import SLIP, Measurement
 from lumbar.pipeline import Reader
 from lumbar.reading import Reading
 from lumbar.report import draw_overlay
-from lumbar.runtime import weights_in
+from lumbar.runtime import FOLDER, weights_in
 
 SHIFT = 0.4
 """A film whose median corner error exceeds this share of an endplate's depth has its names off by a level."""
@@ -31,12 +31,10 @@ SHIFT = 0.4
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--weights", type=Path, help="a folder with localiser.onnx and landmarks.onnx")
+    arguments.add_argument("--weights", type=Path, default=FOLDER, help="a folder as `lumbar export` writes it")
     arguments.add_argument("--overlays", type=Path, help="where to draw what was found")
     given = arguments.parse_args()
-    reader = Reader.shipped()
-    if given.weights:
-        reader = Reader.of(weights_in(given.weights))
+    reader = Reader.of(weights_in(given.weights))
     for name, score in (("annotated", score_annotated), ("fraiwan", score_fraiwan)):
         folder = given.folder / name
         if folder.is_dir():

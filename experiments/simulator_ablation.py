@@ -1,10 +1,12 @@
 """What in the simulator matters: the same small training with and without parts of it, scored on real films that it never saw.
 
-    python experiments/simulator_ablation.py train OUT [--without PART] [--steps N] [--seed S]
+    python experiments/simulator_ablation.py train OUT [--without PART | --data FOLDER] [--steps N] [--seed S]
     python experiments/simulator_ablation.py score FOLDER OUT...
 
 FOLDER holds annotated films as BUU-LSPINE's csv has them. Each film is read through the same 40 crops around its true points, of
 many sizes and places, one by one and without any vote: so names that flip with the crop are counted. Nothing is chosen by these scores.
+With --data the films come from a folder that `lumbar synthesise` wrote, such as one of an earlier simulator, and the weights that are
+scored are the last ones.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from lumbar.training.stream import Films
 
 METHOD, HEIGHT, WIDTH, BATCH = "lsld-net-levels", 256, 128, 8
 CROPS, FILLS, SHIFT = 40, (0.45, 0.95), 0.4
+HELD_OUT = 990_000
 
 
 def main() -> None:
@@ -36,7 +39,9 @@ def main() -> None:
     commands = arguments.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train")
     training.add_argument("out", type=Path)
-    training.add_argument("--without", choices=[part.value for part in Part])
+    films = training.add_mutually_exclusive_group()
+    films.add_argument("--without", choices=[part.value for part in Part])
+    films.add_argument("--data", type=Path)
     training.add_argument("--steps", type=int, default=800)
     training.add_argument("--seed", type=int, default=1)
     scoring = commands.add_parser("score")
@@ -45,22 +50,34 @@ def main() -> None:
     given = arguments.parse_args()
     torch.set_num_threads(1)
     if given.command == "train":
-        train_without(given.out, given.without, given.steps, given.seed)
+        left_out = frozenset([Part(given.without)] if given.without else [])
+        films = films_without(left_out, given.seed) if given.data is None else films_of(given.data)
+        about = str(given.data or f"without {given.without or 'nothing'}")
+        train_on(films, given.out, about, given.steps, given.seed, epochs=2 if given.data is None else 1)
     else:
         print(f"{'run':32} shifted  median  mean (capped at half a depth), over {CROPS} crops a film")
         for run in given.runs:
             print(f"{run.name:32} " + "  ".join(f"{figure:.4f}" for figure in score(given.folder, run)))
 
 
-def train_without(out: Path, without: str | None, steps: int, seed: int) -> Path:
-    """The budget: `steps` batches of eight 256 x 128 crops."""
-    left_out = frozenset([Part(without)] if without else [])
-    films = Films(
-        lambda index: simulate_film(seed, index, without=left_out), lambda index: simulate_film(990_000, index), 64
+def films_without(left_out: frozenset[Part], seed: int) -> Films:
+    """The simulator's films without some of its parts, held against whole ones."""
+    return Films(
+        lambda index: simulate_film(seed, index, without=left_out), lambda index: simulate_film(HELD_OUT, index), 64
     )
+
+
+def films_of(folder: Path) -> Films:
+    """Films on disk, held against the simulator's."""
+    cases = BuuFolder.open(folder).cases
+    return Films(lambda index: cases[index % len(cases)].open(), lambda index: simulate_film(HELD_OUT, index), 64)
+
+
+def train_on(films: Films, out: Path, films_from: str, steps: int, seed: int, epochs: int) -> Path:
+    """The budget: `steps` batches of eight 256 x 128 crops; of the weights after each epoch the best are kept."""
     recipe = Recipe(
-        epochs=2,
-        epoch_films=steps * BATCH // 2,
+        epochs=epochs,
+        epoch_films=steps * BATCH // epochs,
         batch_size=BATCH,
         learning_rate=1.5e-3,
         weight_decay=1e-3,
@@ -69,7 +86,7 @@ def train_without(out: Path, without: str | None, steps: int, seed: int) -> Path
         seed=seed,
     )
     task = landmark_task(METHODS[METHOD](), HEIGHT, WIDTH, recipe, films)
-    about = {"method": METHOD, "height": str(HEIGHT), "width": str(WIDTH), "without": without or "nothing"}
+    about = {"method": METHOD, "height": str(HEIGHT), "width": str(WIDTH), "films": films_from}
     return train(task, recipe, out, torch.device("cpu"), about)
 
 

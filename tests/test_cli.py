@@ -150,6 +150,7 @@ def test_two_films_of_one_name_do_not_overwrite_each_other(films, tmp_path):
         (["read", "x.png", "--out", "{out}", "--spacing", "wide"], "--spacing must be ROW or ROW,COLUMN"),
         (["read", "x.png", "--out", "{out}", "--facing", "up"], "--facing"),
         (["read", "x.png", "--out", "{out}", "--weights", "{out}"], "no weights for localiser"),
+        (["serve", "--data", "{out}/desk", "--weights", "{out}"], "no weights for localiser"),
         (["assess", "--out", "{out}"], "give either a STUDY folder"),
         (["assess", "--out", "{out}", "--flexion", "f.dcm"], "both needed"),
         (["assess", "nowhere", "--out", "{out}"], "STUDY must be a folder"),

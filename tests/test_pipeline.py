@@ -1,5 +1,7 @@
 """The whole story on simulated films, with the weights that ship."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -152,13 +154,14 @@ def test_a_film_of_noise_does_not_cost_the_others_of_its_study_their_reading(rea
 def test_who_reads_is_asked_to_check_names_that_are_doubtful(reader, monkeypatch):
     film = a_clear_film().radiograph
     assert CHECK_NAMES not in reader.read(film).warnings
-    monkeypatch.setattr(pipeline, "UNSURE", 1.0)
+    monkeypatch.setattr(reader, "calibration", replace(reader.calibration, unsure=1.0))
     assert CHECK_NAMES in reader.read(film).warnings
 
 
 def test_the_close_up_brings_the_corners_nearer(reader):
     """The paper's two stages alone, and with the third: the same films, whose names both have right."""
     alone = Reader.of({stage: w for stage, w in weights_in(FOLDER).items() if stage != "close-up"}, 1)
+    assert (alone.calibration, reader.calibration) == (pipeline.WITHOUT_CLOSE_UPS, pipeline.WITH_CLOSE_UPS)
     medians = []
     for each in (alone, reader):
         found = [errors(each.read(f.radiograph), f.landmarks_px) for f in map(a_clear_film, range(3))]

@@ -29,19 +29,8 @@ Network = Callable[[NDArray[np.float32]], tuple[NDArray[Any], ...]]
 FILLS = (0.45, 0.55, 0.65, 0.75, 0.85)
 """Shares of a window's height that the spine takes: wide windows name, narrow ones place."""
 
-LEAST_SCORE = 0.04
-"""A box scored below this is not looked into. The localiser need only point at a place: what it is shows in the close-ups."""
-
 CLEAR_FACING = 0.3
 """A film whose two facing scores differ by more says clearly which way it faces."""
-
-LEAST_CONFIDENCE = 0.3
-"""Neither are landmarks whose mean confidence is below this. Noise reaches 0.17 and films that end above the sacrum 0.22; of 100
-validation films it refuses those whose names would be wrong and a few more, see the model card."""
-
-ERRORS = ErrorModel(spread_share=0.403, least_deviation=0.006)
-"""Fitted on simulated films by experiments/error_bars.py; see the model card."""
-
 
 LEAST_CORNERS = 8
 """Fewer corners are no lumbar spine either."""
@@ -49,12 +38,38 @@ LEAST_CORNERS = 8
 SURE = 0.5
 """Landmarks whose mean confidence is below this are looked for again around other boxes."""
 
-UNSURE = 0.4
-"""Where the mean confidence is below this, whoever reads is asked to check the names. Of 95 validation films that are answered,
-90 reach 0.54; the other five lie at 0.34 to 0.36, and three of those have a corner that is wrong or missing. Real films that are named
-right reach 0.43."""
-
 CHECK_NAMES = "the networks are hardly sure which vertebra is which: check the names"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What scores, confidences and spreads are worth, which depends on the networks that they come from.
+
+    least_box_score: a box scored below this is not looked into. least_confidence: landmarks whose mean confidence is below this are no
+    lumbar spine. unsure: where it is below this, whoever reads is asked to check the names. errors: of the corners.
+    """
+
+    least_box_score: float
+    least_confidence: float
+    unsure: float
+    errors: ErrorModel
+
+
+WITH_CLOSE_UPS = Calibration(
+    least_box_score=0.04,  # it need only point at a place: what lies there shows in the close-ups
+    least_confidence=0.3,  # refuses wrong names and little else; what a film without a spine reaches is in the model card
+    unsure=0.4,  # lies in a gap of the validation films' confidences
+    errors=ErrorModel(spread_share=0.403, least_deviation=0.006),
+)
+"""Chosen on lumbar-bench-1's validation films, the errors by experiments/error_bars.py on other simulated films; see the model card."""
+
+WITHOUT_CLOSE_UPS = Calibration(
+    least_box_score=0.15,
+    least_confidence=0.35,
+    unsure=0.35,  # no more than what is refused: nobody has measured where the paper's two stages alone are in doubt
+    errors=ErrorModel(spread_share=0.664, least_deviation=0.0246),
+)
+"""Of the paper's two stages alone."""
 
 RENAMED = "the vertebrae were named to agree with the other films of the study, not as this film alone suggests"
 
@@ -85,6 +100,7 @@ class Reader:
     localiser: a batch (B, 3, S, S) -> (B, 4 + 2, N) boxes in input pixels with a score for each side the anterior may be on.
     landmarks: a batch (B, 3, H, W) of crops that face left -> heatmap, centre offset, corner offset.
     close_up: a batch (B, 2, 128, 128) of close-ups -> corner maps and kinds; None reads with the paper's two stages alone.
+    sha256: of each network's weights, by stage. calibration: of what they say; it follows from whether there are close-ups.
     """
 
     def __init__(
@@ -97,7 +113,8 @@ class Reader:
         close_up: Network | None = None,
     ) -> None:
         self._localiser, self._landmarks, self._close_up = localiser, landmarks, close_up
-        self._localiser_size, self._crop_size, self._sha256 = localiser_size, crop_size, sha256
+        self._localiser_size, self._crop_size, self.sha256 = localiser_size, crop_size, sha256
+        self.calibration = WITHOUT_CLOSE_UPS if close_up is None else WITH_CLOSE_UPS
 
     @classmethod
     def shipped(cls, threads: int | None = None) -> Reader:
@@ -168,9 +185,9 @@ class Reader:
     ) -> Reading:
         box, landmarks = None, SpineLandmarks(*_NOTHING)
         if sight.consensus is not None and named is not None:
-            found = named_landmarks(sight.consensus, ERRORS, named)
+            found = named_landmarks(sight.consensus, self.calibration.errors, named)
             box, landmarks = _on_film(sight.upright.inverse, found, sight.box_score)
-            if landmarks.confidence.mean() < UNSURE:
+            if landmarks.confidence.mean() < self.calibration.unsure:
                 doubts = [*doubts, CHECK_NAMES]
         return Reading.of(
             film,
@@ -178,7 +195,7 @@ class Reader:
             box,
             landmarks,
             facing_source="film" if radiograph.anterior is None else facing_source,
-            weights=self._sha256,
+            weights=self.sha256,
             doubts=doubts,
         )
 
@@ -202,24 +219,24 @@ class Reader:
         upright = upright_frame(radiograph, anterior)
         box, score = self._boxed(radiograph, anterior)
         nothing = Sight(anterior, upright, None, score)
-        if score < LEAST_SCORE:
+        if score < self.calibration.least_box_score:
             return nothing
         found = self._placed(radiograph, upright, box)
-        if _surety(found) < SURE:
+        if self._surety(found) < SURE:
             # The box may be too long, too short, or off by some levels: the surest of several answers it.
             others = (self._placed(radiograph, upright, other) for other in _boxes_like(box))
-            found = max((found, *others), key=_surety)
+            found = max((found, *others), key=self._surety)
         if self._close_up is not None:
             found = look_closer(found, self._close_ups_of(radiograph, upright))
-        landmarks = named_landmarks(found, ERRORS)
-        if landmarks.confidence.mean() < LEAST_CONFIDENCE or landmarks.present.sum() < LEAST_CORNERS:
+        landmarks = named_landmarks(found, self.calibration.errors)
+        if landmarks.confidence.mean() < self.calibration.least_confidence or landmarks.present.sum() < LEAST_CORNERS:
             return nothing
         return Sight(anterior, upright, found, score)
 
     def box(self, radiograph: Radiograph, anterior: Side) -> FloatArray | None:
         """The lumbosacral area (x0, y0, x1, y1) in the upright frame; None where the film shows no lumbar spine."""
         box, score = self._boxed(radiograph, anterior)
-        return None if score < LEAST_SCORE else box
+        return None if score < self.calibration.least_box_score else box
 
     def _boxed(self, radiograph: Radiograph, anterior: Side) -> tuple[FloatArray, float]:
         window = whole_film(radiograph, upright_frame(radiograph, anterior))
@@ -230,11 +247,14 @@ class Reader:
     def _placed(self, radiograph: Radiograph, upright: Affine2D, box: FloatArray) -> Consensus:
         """Bodies in the upright frame: found in windows around `box`, then again in windows around those with a name."""
         found = self._look(radiograph, upright, box)
-        landmarks = named_landmarks(found, ERRORS)
+        landmarks = named_landmarks(found, self.calibration.errors)
         if landmarks.present.sum() < LEAST_CORNERS:
             return found
         points = landmarks.points_px[landmarks.present]
         return self._look(radiograph, upright, np.concatenate([points.min(axis=0), points.max(axis=0)]))
+
+    def _surety(self, found: Consensus) -> float:
+        return float(named_landmarks(found, self.calibration.errors).confidence.mean())
 
     def _locate(self, radiograph: Radiograph, anterior: Side) -> NDArray[Any]:
         """The localiser's raw output (6, N) for the film taken to face this way."""
@@ -271,10 +291,6 @@ class Reader:
             return [decode(of_body, kind) for of_body, kind in zip(maps, kinds, strict=True)]
 
         return look
-
-
-def _surety(found: Consensus) -> float:
-    return float(named_landmarks(found, ERRORS).confidence.mean())
 
 
 def _boxes_like(box: FloatArray) -> list[FloatArray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
@@ -12,11 +12,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from lumbar.cli.terminal import Threads, WeightsFolder, in_progress, or_usage, stderr, stdout, usage, write_whole
+from lumbar.cli.terminal import (
+    Threads,
+    WeightsFolder,
+    in_progress,
+    or_usage,
+    stderr,
+    stdout,
+    usage,
+    weights_of,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from lumbar.radiograph import Radiograph
     from lumbar.reading import Reading
+    from lumbar.runtime import Weights
     from lumbar.serving.annotation import InterReader
     from lumbar.serving.reading_queue import ReadFilms
 
@@ -65,6 +76,7 @@ def serve(
         token = secrets.token_urlsafe(24)
     open_names = None if host not in LOOPBACK else (*LOOPBACK, *([behind_proxy] if behind_proxy else []))
     settings = or_usage(lambda: serving.Settings(token, open_names, user_header, annotate, reader))
+    known = {} if annotate is not None else weights_of(weights)
     if annotate is not None and reader is not None:
         data = or_usage(lambda: reader_folder(annotate, reader) / "desk")
     blobs = or_usage(lambda: serving.Blobs(data))
@@ -73,7 +85,7 @@ def serve(
         films = or_usage(lambda: _films(annotate))
         for problem in or_usage(lambda: add_folder(store, blobs, annotate, reader, in_progress(films, "opening"))):
             stderr.print(problem, style="red", markup=False, soft_wrap=True)
-    open_reader = (lambda: nothing_marked) if annotate is not None else lambda: _networks(weights, threads)
+    open_reader = (lambda: nothing_marked) if annotate is not None else lambda: _networks(known, threads)
     _run(serving.create_app(store, blobs, open_reader, settings), host, port, token, behind_proxy)
 
 
@@ -113,11 +125,10 @@ def _films(folder: Path) -> list[Path]:
     return films_in(film_folder(folder))
 
 
-def _networks(weights: Path | None, threads: int | None) -> ReadFilms:
+def _networks(weights: Mapping[str, Weights], threads: int | None) -> ReadFilms:
     from lumbar.pipeline import Reader
-    from lumbar.runtime import FOLDER, weights_in
 
-    networks = Reader.of(weights_in(weights or FOLDER), threads)
+    networks = Reader.of(weights, threads)
 
     def read(radiographs: Sequence[Radiograph], names: Sequence[str], source: str) -> list[Reading]:
         return networks.read_together(radiographs, names, source)

@@ -19,6 +19,7 @@ from lumbar.cli.terminal import (
     WeightsFolder,
     or_usage,
     pacs_room,
+    reader_with,
     stderr,
     stdout,
     usage,
@@ -103,13 +104,10 @@ def listen(
     from lumbar.pacs.node import Node, NodeSettings
     from lumbar.pacs.peers import peer_at
     from lumbar.pacs.spool import Spool
-    from lumbar.pipeline import Reader
-    from lumbar.runtime import FOLDER, weights_in
 
     server, client = or_usage(lambda: _tls(tls_certificate, tls_authorities))
     peer = or_usage(lambda: peer_at(to, ae_title, client))
-    networks = or_usage(lambda: weights_in(weights or FOLDER))
-    reader = Reader.of(networks, threads)
+    reader = reader_with(weights, threads)
     if pdf:
         _check_pdf()
     try:

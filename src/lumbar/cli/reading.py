@@ -24,6 +24,7 @@ from lumbar.cli.terminal import (
     in_progress,
     or_usage,
     png,
+    reader_with,
     stderr,
     stdout,
     usage,
@@ -163,11 +164,7 @@ class _Desk:
         except OSError as problem:
             usage(f"--out must be a folder that can be written to; got {out}: {problem.strerror}")
         export = Export.of(dicom_out, deidentify)
-        from lumbar.pipeline import Reader
-        from lumbar.runtime import FOLDER, weights_in
-
-        networks = or_usage(lambda: weights_in(weights or FOLDER))
-        return cls(out, Reader.of(networks, threads), given, facing, pdf, export)
+        return cls(out, reader_with(weights, threads), given, facing, pdf, export)
 
     def read(self, film: Path) -> _Result | None:
         """Read one film and write its files; None, and a line on stderr, where that failed."""

@@ -15,6 +15,7 @@ from lumbar.cli.terminal import (
     Threads,
     WeightsFolder,
     or_usage,
+    reader_with,
     stderr,
     stdout,
     training_room,
@@ -156,17 +157,13 @@ def _read(case: Case, find: Find) -> ReadCase | str:
 
 def _reader(weights: Path | None, threads: int | None) -> tuple[str, Find, dict[str, str]]:
     """The whole story as `lumbar read` tells it: the facing is not given away."""
-    from lumbar.pipeline import Reader
-    from lumbar.runtime import FOLDER, weights_in
-
-    networks = or_usage(lambda: weights_in(weights or FOLDER))
-    reader = Reader.of(networks, threads)
+    reader = reader_with(weights, threads)
 
     def find(radiograph: Radiograph) -> FloatArray:
         return reader.read(replace(radiograph, anterior=None)).landmarks.points_px
 
     name = "lumbar read" if weights is None else f"lumbar read --weights {weights.name}"
-    return name, find, {stage: each.sha256 for stage, each in networks.items()}
+    return name, find, dict(reader.sha256)
 
 
 def _trained(run: Path) -> tuple[str, Find, dict[str, str]]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lumbar.pipeline import Reader
+    from lumbar.runtime import Weights
+
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -93,6 +96,20 @@ def in_progress(items: Sequence[Item], what: str) -> Iterable[Item]:
         for item in items:
             yield item
             bar.advance(task)
+
+
+def weights_of(folder: Path | None) -> dict[str, Weights]:
+    """The weights in that folder, or those shipped; a folder without them ends the command."""
+    from lumbar.runtime import FOLDER, weights_in
+
+    return or_usage(lambda: weights_in(folder or FOLDER))
+
+
+def reader_with(weights: Path | None, threads: int | None) -> Reader:
+    """A reader with the weights of that folder, or with those shipped; a folder without them ends the command."""
+    from lumbar.pipeline import Reader
+
+    return Reader.of(weights_of(weights), threads)
 
 
 def training_room() -> ModuleType:

@@ -14,7 +14,7 @@ WIDE_ERROR = 0.06
 """A corner whose error exceeds this share of an endplate is flagged: about 2 mm. Our own choice."""
 
 LOW_CONFIDENCE = 0.5
-"""Above `pipeline.UNSURE`, below which there is a warning, too."""
+"""Above the reader's `Calibration.unsure`, below which there is a warning, too."""
 
 _NO_SPINE, _WARNING, _ABSENT, _ERROR, _CONFIDENCE = 100.0, 10.0, 4.0, 100.0, 10.0
 
