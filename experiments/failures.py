@@ -4,33 +4,40 @@
 
 A reading is wrong where a marked corner is missing or a tenth of the endplate's depth is exceeded by the median corner error. The area
 under the ROC curve is given over the films that are answered, and over all films, where one that is refused counts as wrong, with
-confidence 0.
+confidence 0. Then the confidences of films that ought to be refused or doubted: white noise, and some of the folder's films upside down and cut
+off above the sacrum.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 from scipy.stats import mannwhitneyu
 
+from lumbar.anatomy import Vertebra, rows_of
 from lumbar.datasets import BuuFolder
+from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.landmarks.spine import endplate_depth
 from lumbar.pipeline import Reader
-from lumbar.runtime import FOLDER, weights_in
+from lumbar.radiograph import Radiograph
+from lumbar.runtime import FOLDER, PRECISIONS, weights_in
 
 WRONG = 0.1
+UNFIT = 20
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--weights", type=Path, default=FOLDER)
+    arguments.add_argument("--precision", choices=PRECISIONS, default="fp32")
     arguments.add_argument("--films", type=int)
     given = arguments.parse_args()
-    reader = Reader.of(weights_in(given.weights), 1)
+    reader = Reader.of(weights_in(given.weights, given.precision), 1)
     films = BuuFolder.open(given.folder)
     confidence, wrong = [], []
     for index in track(range(min(len(films), given.films or len(films))), "reading"):
@@ -42,6 +49,7 @@ def main() -> None:
         confidence.append(reading.confidence)
         wrong.append(bool(np.isnan(error).any() or np.median(error) > WRONG))
     report(np.array(confidence), np.array(wrong), reader.calibration.unsure)
+    report_unfit(reader, films, UNFIT)
 
 
 def report(confidence: np.ndarray, wrong: np.ndarray, unsure: float) -> None:
@@ -50,8 +58,33 @@ def report(confidence: np.ndarray, wrong: np.ndarray, unsure: float) -> None:
     print(f"{len(wrong)} films, {(~answered).sum()} refused, {(wrong & answered).sum()} of the answered wrong")
     for name, among in (("answered", answered), ("all", np.ones_like(answered))):
         print(f"area under the ROC curve, {name}: {area(confidence[among], wrong[among]):.3f}")
+    sure = np.sort(confidence[answered])
+    print(f"confidence of the answered, lowest ten: {', '.join(f'{c:.2f}' for c in sure[:10])}")
     flagged = answered & (confidence < unsure)
     print(f"flagged below {unsure}: {flagged.sum()}, of which wrong: {(flagged & wrong).sum()}")
+
+
+def report_unfit(reader: Reader, films: BuuFolder, first: int) -> None:
+    """Print how surely films are read that show no lumbar spine, or one that cannot be named, and how many are answered."""
+    asked = replace(reader.calibration, least_box_score=0.0, least_confidence=0.0)
+    given = [films[index] for index in range(min(first, len(films)))]
+    kinds = {
+        "white noise": [Radiograph(np.random.default_rng(n).random((600, 500), np.float32)) for n in range(first)],
+        "upside down": [replace(film.radiograph, pixels=film.radiograph.pixels[::-1]) for film in given],
+        "cut off above the sacrum": [above_sacrum(film) for film in given],
+    }
+    for kind, radiographs in kinds.items():
+        calibration, reader.calibration = reader.calibration, asked
+        confidence = [reader.read(radiograph).confidence for radiograph in track(radiographs, kind)]
+        reader.calibration = calibration
+        answered = sum(reader.read(radiograph).box is not None for radiograph in track(radiographs, kind))
+        print(f"{kind}: confidence {min(confidence):.2f} to {max(confidence):.2f}; {answered} of {first} answered")
+
+
+def above_sacrum(film: AnnotatedFilm) -> Radiograph:
+    """The rows above S1's endplate."""
+    rows = int(np.nanmin(film.landmarks_px[rows_of(Vertebra.S1), 1]))
+    return replace(film.radiograph, pixels=film.radiograph.pixels[: max(rows, 64)])
 
 
 def area(confidence: np.ndarray, wrong: np.ndarray) -> float:

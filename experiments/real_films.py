@@ -22,7 +22,7 @@ from lumbar.measurements import SLIP, Measurement
 from lumbar.pipeline import Reader
 from lumbar.reading import Reading
 from lumbar.report import draw_overlay
-from lumbar.runtime import FOLDER, weights_in
+from lumbar.runtime import FOLDER, PRECISIONS, weights_in
 
 SHIFT = 0.4
 """A film whose median corner error exceeds this share of an endplate's depth has its names off by a level."""
@@ -32,9 +32,10 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--weights", type=Path, default=FOLDER, help="a folder as `lumbar export` writes it")
+    arguments.add_argument("--precision", choices=PRECISIONS, default="fp32")
     arguments.add_argument("--overlays", type=Path, help="where to draw what was found")
     given = arguments.parse_args()
-    reader = Reader.of(weights_in(given.weights))
+    reader = Reader.of(weights_in(given.weights, given.precision))
     for name, score in (("annotated", score_annotated), ("fraiwan", score_fraiwan)):
         folder = given.folder / name
         if folder.is_dir():

@@ -24,7 +24,7 @@ from lumbar.landmarks.spine import SpineLandmarks
 from lumbar.measurements import SLIP, LevelChange, Measurement, measure, measure_changes
 from lumbar.pipeline import Reader
 from lumbar.reading import Reading
-from lumbar.runtime import FOLDER, weights_in
+from lumbar.runtime import FOLDER, PRECISIONS, weights_in
 from lumbar.study import LevelAssessment, assess_study
 from lumbar.whole_file import written_aside
 
@@ -46,10 +46,11 @@ def main() -> None:
     arguments.add_argument("studies", type=Path)
     arguments.add_argument("readings", type=Path)
     arguments.add_argument("--weights", type=Path, default=FOLDER)
+    arguments.add_argument("--precision", choices=PRECISIONS, default="fp32")
     arguments.add_argument("--first", type=int)
     arguments.add_argument("--figure", type=Path, help="where to draw the reliability diagram")
     given = arguments.parse_args()
-    reader = Reader.of(weights_in(given.weights), 1)
+    reader = Reader.of(weights_in(given.weights, given.precision), 1)
     given.readings.mkdir(parents=True, exist_ok=True)
     studies = StudyFolder.open(given.studies).studies[: given.first]
     levels: list[Level] = []

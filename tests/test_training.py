@@ -20,6 +20,7 @@ from lumbar.synthesis.writing import Order, write
 from lumbar.training import Recipe, checkpoint, export, films_in, run
 from lumbar.training.landmark_task import landmark_figures
 from lumbar.training.onnx_export import TOLERANCE, compare, export_onnx
+from tests import ranks_in_step
 from tests.every_method import every_method_but_slow
 from tests.spines_on_crops import a_column
 
@@ -205,3 +206,55 @@ def test_onnx_says_what_torch_says_on_the_papers_input_size(tmp_path, name):
         export_onnx(method.build(), tmp_path / "n.onnx", (3, 1024, 512), method.outputs, {})["difference_to_torch"]
         <= TOLERANCE
     )
+
+
+def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        *map(str, arguments),
+    ]
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240
+    )
+
+
+def test_two_processes_in_step_learn_what_one_learns_from_all_samples(tmp_path):
+    """The mean of the gradients of half a batch each is that of the batch."""
+    ranks_in_step.run(tmp_path / "one")
+    done = torchrun(Path(__file__).parent / "ranks_in_step.py", tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    one, first, second = (torch.load(tmp_path / path) for path in ("one/rank-0.pt", "two/rank-0.pt", "two/rank-1.pt"))
+    for name, weights in one.items():
+        assert torch.equal(first[name], second[name])
+        assert torch.allclose(weights, first[name], atol=1e-5)
+    assert not torch.allclose(one["bias"], torch.zeros(2))
+
+
+def test_the_command_trains_under_torchrun_and_goes_on(tmp_path, buu_folder):
+    options = [
+        "--data",
+        buu_folder,
+        "--out",
+        tmp_path,
+        "--height",
+        64,
+        "--width",
+        32,
+        "--epoch-films",
+        8,
+        "--batch-size",
+        2,
+        "--workers",
+        0,
+        "--device",
+        "cpu",
+    ]
+    for epochs, steps in ((1, 2), (2, 4)):
+        done = torchrun("-m", "lumbar", "train", "landmarks", *options, "--epochs", epochs)
+        assert done.returncode == 0, done.stderr
+        assert step_of(tmp_path / "last.safetensors") == steps

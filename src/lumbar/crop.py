@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lumbar.geometry import Affine2D
+from lumbar.geometry import Affine2D, FloatArray
 
 
 def cut(
@@ -21,13 +21,12 @@ def cut(
     block = max(1, int(1 / scale + 0.35))
     if min(pixels.shape) < 2 * block:
         block = 1
-    seen = film_to_crop.inverse.apply(
-        np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2)
-    ).reshape(height, width, 2)
+    to_film = film_to_crop.inverse
+    seen = to_film.apply([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]])
     # The part of the film that is seen, in whole blocks, a few of them to spare.
     most = np.array(pixels.shape[::-1]) // block
-    first = np.clip(np.floor(seen.min(axis=(0, 1)) / block).astype(int) - 3, 0, most - 1)
-    last = np.clip(np.ceil(seen.max(axis=(0, 1)) / block).astype(int) + 3, first + 1, most)
+    first = np.clip(np.floor(seen.min(axis=0) / block).astype(int) - 3, 0, most - 1)
+    last = np.clip(np.ceil(seen.max(axis=0) / block).astype(int) + 3, first + 1, most)
     (left, top), (right, bottom) = first * block, last * block
     part = pixels[top:bottom, left:right]
     if block > 1:
@@ -39,14 +38,20 @@ def cut(
     matrix[:, 2] = film_to_crop.linear @ (np.array([left, top]) + (block - 1) / 2) + film_to_crop.offset
     size = (width, height)
     crop = cv2.warpAffine(part, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    film_width, film_height = most * block
-    inside = (
-        (seen[..., 0] >= -0.5)
-        & (seen[..., 0] <= film_width - 0.5)
-        & (seen[..., 1] >= -0.5)
-        & (seen[..., 1] <= film_height - 0.5)
-    )
+    (film_width, film_height), (x, y) = most * block, seen.T
+    if (_between(x, film_width) & _between(y, film_height)).all():
+        inside = np.ones((height, width), dtype=bool)
+    else:
+        across = to_film.linear[:, 0, None, None] * np.arange(width)
+        down = (to_film.linear[:, 1, None] * np.arange(height) + to_film.offset[:, None])[..., None]
+        x, y = across + down
+        inside = _between(x, film_width) & _between(y, film_height)
     return crop.astype(np.float32, copy=False), inside
+
+
+def _between(places: FloatArray, size: int) -> NDArray[np.bool_]:
+    """Which places along an axis of the film lie on it."""
+    return np.asarray((places >= -0.5) & (places <= size - 0.5))
 
 
 def standardised(crop: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -29,6 +29,10 @@ Network = Callable[[NDArray[np.float32]], tuple[NDArray[Any], ...]]
 FILLS = (0.45, 0.55, 0.65, 0.75, 0.85)
 """Shares of a window's height that the spine takes: wide windows name, narrow ones place."""
 
+FIRST_FILLS = (0.65,)
+"""Those that a film is looked at through at first. Where the close-ups then leave no doubt of the names, the others would change nothing:
+on lumbar-bench-1's validation films the corners come out alike, from a fifth of the landmark network's work."""
+
 CLEAR_FACING = 0.3
 """A film whose two facing scores differ by more says clearly which way it faces."""
 
@@ -80,18 +84,28 @@ _NOTHING = (np.full((22, 2), np.nan), np.full((22, 2, 2), np.nan), np.zeros(22))
 class Sight:
     """What is seen on a film that is taken to face one way, before any body has a name.
 
-    upright: film pixels -> the frame of `consensus`. consensus: None where there is no lumbar spine. box_score: the localiser's.
+    upright: film pixels -> the frame of `consensus`. consensus: None where there is no lumbar spine. named (6,): index of each
+    level's candidate as this film alone has it, -1 for none. box_score: the localiser's.
     """
 
     anterior: Side
     upright: Affine2D
     consensus: Consensus | None
+    named: NDArray[np.intp] | None
     box_score: float
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """Bodies, the names that suit them best, and the landmarks that follow."""
+
+    consensus: Consensus
+    named: NDArray[np.intp]
+    landmarks: SpineLandmarks
+
     @property
-    def named(self) -> NDArray[np.intp] | None:
-        """Index of each level's candidate as this film alone has it, -1 for none."""
-        return None if self.consensus is None else name_by_level(self.consensus.candidates)
+    def surety(self) -> float:
+        return float(self.landmarks.confidence.mean())
 
 
 class Reader:
@@ -117,9 +131,9 @@ class Reader:
         self.calibration = WITHOUT_CLOSE_UPS if close_up is None else WITH_CLOSE_UPS
 
     @classmethod
-    def shipped(cls, threads: int | None = None) -> Reader:
-        """A reader with the weights that came with the package."""
-        return cls.of(weights_in(FOLDER), threads)
+    def shipped(cls, threads: int | None = None, precision: str = "fp32") -> Reader:
+        """A reader with the weights that came with the package, at one of `runtime.PRECISIONS`."""
+        return cls.of(weights_in(FOLDER, precision), threads)
 
     @classmethod
     def of(cls, weights: Mapping[str, Weights], threads: int | None = None) -> Reader:
@@ -141,8 +155,7 @@ class Reader:
         facing_source: where `radiograph.anterior` came from, one of `reading.FACING_SOURCES`; where it is None, the facing is
         found from the film itself.
         """
-        side, doubts = self._facing(radiograph)
-        sight = self.see(radiograph, side)
+        sight, doubts = self._sight_of(radiograph)
         return self._reading(radiograph, film, sight, sight.named, facing_source, doubts)
 
     def read_together(
@@ -156,22 +169,21 @@ class Reader:
 
         each: what goes through the films, such as a progress bar.
         """
-        facings, sights = [], []
+        sights, doubts_of = [], []
         for radiograph in each(radiographs):
-            facings.append(self._facing(radiograph))
-            sights.append(self.see(radiograph, facings[-1][0]))
+            sight, doubts = self._sight_of(radiograph)
+            sights.append(sight)
+            doubts_of.append(doubts)
         named = [sight.named for sight in sights]
         seen = {i: sight.consensus.candidates for i, sight in enumerate(sights) if sight.consensus is not None}
         if len(seen) > 1:
             for i, together in zip(seen, name_together(list(seen.values())), strict=True):
                 if not np.array_equal(together, named[i]):  # type: ignore[arg-type]
-                    facings[i][1].append(RENAMED)
+                    doubts_of[i].append(RENAMED)
                 named[i] = together
         return [
             self._reading(radiograph, film, sight, names, facing_source, doubts)
-            for radiograph, film, sight, names, (_, doubts) in zip(
-                radiographs, films, sights, named, facings, strict=True
-            )
+            for radiograph, film, sight, names, doubts in zip(radiographs, films, sights, named, doubts_of, strict=True)
         ]
 
     def _reading(
@@ -199,77 +211,96 @@ class Reader:
             doubts=doubts,
         )
 
-    def _facing(self, radiograph: Radiograph) -> tuple[Side, list[str]]:
-        """The side that is anterior, as it is given or else as it is seen; and what to doubt about it."""
-        scores = self.facing_scores(radiograph)
-        seen = Side.LEFT if scores[0] >= scores[1] else Side.RIGHT
-        side = radiograph.anterior or seen
-        if side is not seen and abs(scores[0] - scores[1]) > CLEAR_FACING:
-            return side, [f"the film looks as if its anterior were on the {seen}, and it was read as on the {side}"]
-        return side, []
-
-    def facing_scores(self, radiograph: Radiograph) -> tuple[float, float]:
-        """Scores of anterior left and right, each the mean of what the film and its mirror image say."""
-        outputs = [self._locate(radiograph, side) for side in (Side.LEFT, Side.RIGHT)]
+    def _sight_of(self, radiograph: Radiograph) -> tuple[Sight, list[str]]:
+        """The film seen as facing the way that is given or else found, and what to doubt about that."""
+        outputs = self._locate(radiograph)
+        # Each side's score is the mean of what the film and its mirror image say.
         as_it_is, as_mirrored = (output[4:].max(axis=1) for output in outputs)
-        return float(as_it_is[0] + as_mirrored[1]) / 2, float(as_it_is[1] + as_mirrored[0]) / 2
-
-    def see(self, radiograph: Radiograph, anterior: Side) -> Sight:
-        """The bodies on the film, taken to face this way."""
-        upright = upright_frame(radiograph, anterior)
-        box, score = self._boxed(radiograph, anterior)
-        nothing = Sight(anterior, upright, None, score)
-        if score < self.calibration.least_box_score:
-            return nothing
-        found = self._placed(radiograph, upright, box)
-        if self._surety(found) < SURE:
-            # The box may be too long, too short, or off by some levels: the surest of several answers it.
-            others = (self._placed(radiograph, upright, other) for other in _boxes_like(box))
-            found = max((found, *others), key=self._surety)
-        if self._close_up is not None:
-            found = look_closer(found, self._close_ups_of(radiograph, upright))
-        landmarks = named_landmarks(found, self.calibration.errors)
-        if landmarks.confidence.mean() < self.calibration.least_confidence or landmarks.present.sum() < LEAST_CORNERS:
-            return nothing
-        return Sight(anterior, upright, found, score)
+        left, right = float(as_it_is[0] + as_mirrored[1]) / 2, float(as_it_is[1] + as_mirrored[0]) / 2
+        looks = Side.LEFT if left >= right else Side.RIGHT
+        side = radiograph.anterior or looks
+        doubts = []
+        if side is not looks and abs(left - right) > CLEAR_FACING:
+            doubts.append(f"the film looks as if its anterior were on the {looks}, and it was read as on the {side}")
+        return self._see(radiograph, side, outputs[int(side is Side.RIGHT)]), doubts
 
     def box(self, radiograph: Radiograph, anterior: Side) -> FloatArray | None:
         """The lumbosacral area (x0, y0, x1, y1) in the upright frame; None where the film shows no lumbar spine."""
-        box, score = self._boxed(radiograph, anterior)
+        box, score = self._boxed(radiograph, anterior, self._locate(radiograph)[int(anterior is Side.RIGHT)])
         return None if score < self.calibration.least_box_score else box
 
-    def _boxed(self, radiograph: Radiograph, anterior: Side) -> tuple[FloatArray, float]:
-        window = whole_film(radiograph, upright_frame(radiograph, anterior))
-        view = letterbox(window, self._localiser_size, self._localiser_size, "upright", "crop")
-        edges, score, _ = best_box(self._locate(radiograph, anterior))
-        return view.inverse.apply(edges.reshape(2, 2)).ravel(), float(score)
-
-    def _placed(self, radiograph: Radiograph, upright: Affine2D, box: FloatArray) -> Consensus:
-        """Bodies in the upright frame: found in windows around `box`, then again in windows around those with a name."""
-        found = self._look(radiograph, upright, box)
-        landmarks = named_landmarks(found, self.calibration.errors)
-        if landmarks.present.sum() < LEAST_CORNERS:
-            return found
-        points = landmarks.points_px[landmarks.present]
-        return self._look(radiograph, upright, np.concatenate([points.min(axis=0), points.max(axis=0)]))
-
-    def _surety(self, found: Consensus) -> float:
-        return float(named_landmarks(found, self.calibration.errors).confidence.mean())
-
-    def _locate(self, radiograph: Radiograph, anterior: Side) -> NDArray[Any]:
-        """The localiser's raw output (6, N) for the film taken to face this way."""
+    def _locate(self, radiograph: Radiograph) -> NDArray[Any]:
+        """The localiser's raw outputs (2, 6, N) for the film as it is and for its mirror image."""
         size = self._localiser_size
-        upright = upright_frame(radiograph, anterior)
+        upright = upright_frame(radiograph, Side.LEFT)
         view = letterbox(whole_film(radiograph, upright), size, size, "upright", "crop")
         crop = standardised(*cut(radiograph.pixels, upright.then(view), size, size))
-        (output,) = self._localiser(network_input([crop]))
-        return np.asarray(output[0])
+        (outputs,) = self._localiser(network_input([crop, crop[:, ::-1]]))
+        return np.asarray(outputs)
 
-    def _look(self, radiograph: Radiograph, upright: Affine2D, spine: FloatArray) -> Consensus:
+    def _boxed(self, radiograph: Radiograph, anterior: Side, output: NDArray[Any]) -> tuple[FloatArray, float]:
+        """The box in the upright frame, and its score, from what the localiser says of the film turned so."""
+        size = self._localiser_size
+        window = whole_film(radiograph, upright_frame(radiograph, anterior))
+        view = letterbox(window, size, size, "upright", "crop")
+        edges, score, _ = best_box(output)
+        return view.inverse.apply(edges.reshape(2, 2)).ravel(), float(score)
+
+    def _see(self, radiograph: Radiograph, anterior: Side, output: NDArray[Any]) -> Sight:
+        """The bodies on the film, taken to face this way; `output` is the localiser's."""
+        upright = upright_frame(radiograph, anterior)
+        box, score = self._boxed(radiograph, anterior, output)
+        nothing = Sight(anterior, upright, None, None, score)
+        if score < self.calibration.least_box_score:
+            return nothing
+        found = self._first_look(radiograph, upright, box)
+        if found is None or found.surety < self.calibration.unsure:
+            thorough = self._thorough_look(radiograph, upright, box)
+            found = thorough if found is None else max(found, thorough, key=lambda each: each.surety)
+        if found.surety < self.calibration.least_confidence or found.landmarks.present.sum() < LEAST_CORNERS:
+            return nothing
+        return Sight(anterior, upright, found.consensus, found.named, score)
+
+    def _first_look(self, radiograph: Radiograph, upright: Affine2D, box: FloatArray) -> _Found | None:
+        """What few windows and the close-ups show; None where that leaves a corner without an error bar, as it does without close-ups."""
+        if self._close_up is None:
+            return None
+        found = self._closer(radiograph, upright, self._placed(radiograph, upright, box, FIRST_FILLS))
+        return found if np.isfinite(found.landmarks.covariance_px[found.landmarks.present]).all() else None
+
+    def _thorough_look(self, radiograph: Radiograph, upright: Affine2D, box: FloatArray) -> _Found:
+        """What all windows show, around other boxes, too, if need be; and the close-ups."""
+        found = self._placed(radiograph, upright, box, FILLS)
+        if found.surety < SURE:
+            # The box may be too long, too short, or off by some levels: the surest of several answers it.
+            others = (self._placed(radiograph, upright, other, FILLS) for other in _boxes_like(box))
+            found = max((found, *others), key=lambda each: each.surety)
+        return self._closer(radiograph, upright, found)
+
+    def _placed(self, radiograph: Radiograph, upright: Affine2D, box: FloatArray, fills: Sequence[float]) -> _Found:
+        """Bodies in the upright frame: found in windows around `box`, then again in windows around those with a name."""
+        found = self._named(self._look(radiograph, upright, box, fills))
+        if found.landmarks.present.sum() < LEAST_CORNERS:
+            return found
+        points = found.landmarks.points_px[found.landmarks.present]
+        around = np.concatenate([points.min(axis=0), points.max(axis=0)])
+        return self._named(self._look(radiograph, upright, around, fills))
+
+    def _closer(self, radiograph: Radiograph, upright: Affine2D, found: _Found) -> _Found:
+        """What close-ups make of it; the same where there are none."""
+        if self._close_up is None:
+            return found
+        return self._named(look_closer(found.consensus, self._close_ups_of(radiograph, upright)))
+
+    def _named(self, consensus: Consensus) -> _Found:
+        named = name_by_level(consensus.candidates)
+        return _Found(consensus, named, named_landmarks(consensus, self.calibration.errors, named))
+
+    def _look(self, radiograph: Radiograph, upright: Affine2D, spine: FloatArray, fills: Sequence[float]) -> Consensus:
         """Candidates in the upright frame, agreed on by windows of several sizes around `spine` (x0, y0, x1, y1)."""
         height, width = self._crop_size
         views, windows = [], []
-        for fill in FILLS:
+        for fill in fills:
             window = window_around(spine, fill, height / width)
             windows.append(window)
             views.append(letterbox(window, height, width, "upright", "crop"))

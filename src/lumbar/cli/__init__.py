@@ -2,7 +2,7 @@
 
 import typer
 
-from lumbar.cli import data, desk, making, pacs, reading, scoring
+from lumbar.cli import batch, data, desk, making, pacs, reading, scoring
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +15,7 @@ for command in (
     reading.assess,
     reading.criteria,
     reading.demo,
+    batch.batch,
     pacs.measure,
     pacs.listen,
     pacs.pull,
@@ -23,6 +24,7 @@ for command in (
     scoring.evaluate,
     scoring.compare,
     making.export,
+    making.quantise,
     desk.serve,
     desk.agreement,
 ):

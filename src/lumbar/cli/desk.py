@@ -13,6 +13,8 @@ import typer
 from rich.table import Table
 
 from lumbar.cli.terminal import (
+    Numbers,
+    Precision,
     Threads,
     WeightsFolder,
     in_progress,
@@ -58,6 +60,7 @@ def serve(
     reader: Annotated[str | None, typer.Option(help="Who marks them; each reader's work is kept apart.")] = None,
     threads: Threads = None,
     weights: WeightsFolder = None,
+    precision: Precision = Numbers.FP32,
 ) -> None:
     """Open the reading desk: look at films in the browser, correct corners, sign off."""
     serving = serving_room()
@@ -76,7 +79,7 @@ def serve(
         token = secrets.token_urlsafe(24)
     open_names = None if host not in LOOPBACK else (*LOOPBACK, *([behind_proxy] if behind_proxy else []))
     settings = or_usage(lambda: serving.Settings(token, open_names, user_header, annotate, reader))
-    known = {} if annotate is not None else weights_of(weights)
+    known = {} if annotate is not None else weights_of(weights, precision)
     if annotate is not None and reader is not None:
         data = or_usage(lambda: reader_folder(annotate, reader) / "desk")
     blobs = or_usage(lambda: serving.Blobs(data))

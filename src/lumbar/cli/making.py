@@ -10,7 +10,19 @@ from typing import Annotated
 
 import typer
 
-from lumbar.cli.terminal import OutFolder, or_usage, png, stdout, training_room, usage, with_progress, write_whole
+from lumbar.cli.terminal import (
+    OutFolder,
+    WeightsFolder,
+    in_progress,
+    or_usage,
+    png,
+    stdout,
+    training_room,
+    usage,
+    weights_of,
+    with_progress,
+    write_whole,
+)
 
 
 class FilmFormat(StrEnum):
@@ -160,3 +172,24 @@ def export(
     measured = or_usage(lambda: training.export(stage.value, checkpoint, out, about))
     for name, value in measured.items():
         stdout.print(f"{name} {value:.2e}")
+
+
+def quantise(
+    out: OutFolder,
+    weights: WeightsFolder = None,
+    films: Annotated[
+        int, typer.Option(min=1, help="Simulated films whose passage sets the ranges of the layers.")
+    ] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Of the films.")] = 1_001,
+) -> None:
+    """Write int8 files of exported networks, for --precision int8; into the folder of the weights, to be found beside them."""
+    training = training_room()
+    from lumbar.synthesis import simulate_film
+
+    known = weights_of(weights)
+    seen = in_progress(range(films), "reading")
+    differences = or_usage(
+        lambda: training.quantise(known, out, (simulate_film(seed, index).radiograph for index in seen))
+    )
+    for stage, difference in differences.items():
+        stdout.print(f"{stage}: outputs change by {difference:.2%}")

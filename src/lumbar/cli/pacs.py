@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lumbar.cli.terminal import (
+    Numbers,
     OutFolder,
     Pdf,
+    Precision,
     Threads,
     WeightsFolder,
     or_usage,
@@ -97,6 +99,7 @@ def listen(
     ] = None,
     threads: Threads = None,
     weights: WeightsFolder = None,
+    precision: Precision = Numbers.FP32,
     pdf: Pdf = False,
 ) -> None:
     """Be a DICOM node: take films by C-STORE, read those that are lateral lumbar ones, and store the results at a peer."""
@@ -107,7 +110,7 @@ def listen(
 
     server, client = or_usage(lambda: _tls(tls_certificate, tls_authorities))
     peer = or_usage(lambda: peer_at(to, ae_title, client))
-    reader = reader_with(weights, threads)
+    reader = reader_with(weights, threads, precision)
     if pdf:
         _check_pdf()
     try:

@@ -16,8 +16,10 @@ from lumbar.cli.terminal import (
     Deidentify,
     DicomOut,
     Facing,
+    Numbers,
     OutFolder,
     Pdf,
+    Precision,
     Spacing,
     Threads,
     WeightsFolder,
@@ -52,6 +54,7 @@ def read(
     facing: Facing = None,
     threads: Threads = None,
     weights: WeightsFolder = None,
+    precision: Precision = Numbers.FP32,
     pdf: Pdf = False,
     dicom_out: DicomOut = False,
     deidentify: Deidentify = False,
@@ -59,7 +62,7 @@ def read(
     """Read each FILM and write its reading (JSON), overlay (PNG) and report (HTML)."""
     from lumbar.report import reading_table
 
-    desk = _Desk.open(out, spacing, facing, threads, weights, pdf, dicom_out, deidentify)
+    desk = _Desk.open(out, spacing, facing, reader_with(weights, threads, precision), pdf, dicom_out, deidentify)
     for result in with_progress(films, "reading", desk.read):
         if result is not None:
             stdout.print(reading_table(result.reading))
@@ -77,6 +80,7 @@ def assess(
     facing: Facing = None,
     threads: Threads = None,
     weights: WeightsFolder = None,
+    precision: Precision = Numbers.FP32,
     pdf: Pdf = False,
     dicom_out: DicomOut = False,
     deidentify: Deidentify = False,
@@ -90,7 +94,7 @@ def assess(
         usage("--flexion and --extension are both needed")
     if criteria not in CRITERIA:
         usage(f"--criteria must be one of {', '.join(CRITERIA)}; got {criteria!r}")
-    desk = _Desk.open(out, spacing, facing, threads, weights, pdf, dicom_out, deidentify)
+    desk = _Desk.open(out, spacing, facing, reader_with(weights, threads, precision), pdf, dicom_out, deidentify)
     if study is None:
         _assess(desk, list(given.values()), list(given), CRITERIA[criteria])
     else:
@@ -112,7 +116,7 @@ def demo(out: OutFolder = Path("out"), threads: Threads = None) -> None:
     """Read and assess the study that comes with the package: a simulated patient in flexion, neutral and extension."""
     from lumbar.report import reading_table
 
-    desk = _Desk.open(out, None, None, threads, None, False)
+    desk = _Desk.open(out, None, None, reader_with(None, threads, Numbers.FP32), False)
     results = _assess(
         desk, sorted((Path(__file__).parent.parent / "examples" / "study").glob("*.dcm")), None, PAPER, finish=False
     )
@@ -152,8 +156,7 @@ class _Desk:
         out: Path,
         spacing: str | None,
         facing: Side | None,
-        threads: int | None,
-        weights: Path | None,
+        reader: Reader,
         pdf: bool,
         dicom_out: bool = False,
         deidentify: bool = False,
@@ -164,7 +167,7 @@ class _Desk:
         except OSError as problem:
             usage(f"--out must be a folder that can be written to; got {out}: {problem.strerror}")
         export = Export.of(dicom_out, deidentify)
-        return cls(out, reader_with(weights, threads), given, facing, pdf, export)
+        return cls(out, reader, given, facing, pdf, export)
 
     def read(self, film: Path) -> _Result | None:
         """Read one film and write its files; None, and a line on stderr, where that failed."""

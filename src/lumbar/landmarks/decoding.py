@@ -123,16 +123,17 @@ def name_by_level(candidates: Candidates) -> NDArray[np.intp]:
     skipped = np.concatenate([[0.0], np.cumsum(passed)])
     total = fit.copy()
     before = np.full((n, VERTEBRAE, 2), -1)
-    for i in range(n):
+    apart = _depths_apart(candidates)
+    for i in range(1, n):
+        gap = skipped[i] - skipped[1 : i + 1, None]
         for level in range(1, VERTEBRAE):
-            for j in range(i):
-                gap = skipped[i] - skipped[j + 1]
-                for above in range(level):
-                    joined = _ABSENT * (level - above - 1) - _misplaced(candidates, j, i, above, level)
-                    score = total[j, above] - gap + fit[i, level] + joined
-                    if score > total[i, level]:
-                        total[i, level] = score
-                        before[i, level] = j, above
+            above = np.arange(level)
+            joined = _ABSENT * (level - above - 1) - _misplaced(apart[:i, i, None], above, level)
+            score = total[:i, :level] - gap + fit[i, level] + joined
+            best = divmod(int(score.argmax()), level)
+            if score[best] > total[i, level]:
+                total[i, level] = score[best]
+                before[i, level] = best
     i, level = divmod(int(total.argmax()), VERTEBRAE)
     while i >= 0:
         named[level] = i
@@ -142,25 +143,30 @@ def name_by_level(candidates: Candidates) -> NDArray[np.intp]:
 
 def naming_score(candidates: Candidates, named: NDArray[np.intp]) -> float:
     """Log of how well these names (6,) fit the candidates: the score that `name_by_level` makes largest, but for bodies passed over."""
-    total, above = 0.0, -1
+    total, above, apart = 0.0, -1, _depths_apart(candidates)
     for level, index in enumerate(named):
         if index < 0:
             total += _ABSENT
             continue
         total += float(np.log(max(candidates.scores[index, level], _FLOOR)))
         if above >= 0:
-            total -= _misplaced(candidates, int(named[above]), int(index), above, level)
+            total -= float(_misplaced(apart[named[above], index], np.array(above), level))
         above = level
     return total
 
 
-def _misplaced(candidates: Candidates, upper: int, lower: int, above: int, level: int) -> float:
-    """Minus the log likelihood that the levels `above` and `level` lie as far apart as these two candidates."""
-    depth = np.linalg.norm(candidates.corners[[upper, lower], 0] - candidates.corners[[upper, lower], 1], axis=1).mean()
-    apart = float(np.linalg.norm(candidates.centres[lower] - candidates.centres[upper]) / max(depth, 1e-6))
+def _depths_apart(candidates: Candidates) -> FloatArray:
+    """How far the centres of each two candidates lie apart (N, N), in the mean depth of their superior endplates."""
+    depth = np.linalg.norm(candidates.corners[:, 0] - candidates.corners[:, 1], axis=1)
+    apart = np.linalg.norm(candidates.centres[:, None] - candidates.centres, axis=-1)
+    return np.asarray(apart / np.maximum((depth[:, None] + depth) / 2, 1e-6))
+
+
+def _misplaced(apart: FloatArray, above: NDArray[np.intp], level: int) -> FloatArray:
+    """Minus the log likelihood that the levels `above` and `level` lie so many depths apart."""
     steps = level - above
     expected = _NEXT_CENTRE * (steps - 1) + (_NEXT_CENTRE_S1 if level == VERTEBRAE - 1 else _NEXT_CENTRE)
-    return min(0.5 * ((apart - expected) / (_NEXT_CENTRE_SD * steps)) ** 2, _MISPLACED_MOST)
+    return np.asarray(np.minimum(0.5 * ((apart - expected) / (_NEXT_CENTRE_SD * steps)) ** 2, _MISPLACED_MOST))
 
 
 def to_landmarks(candidates: Candidates, named: NDArray[np.intp]) -> SpineLandmarks:

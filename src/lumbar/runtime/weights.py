@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,9 @@ from typing import Any
 FOLDER = Path(__file__).parent.parent / "weights"
 CLOSE_UP = "close-up"
 STAGES = ("localiser", "landmarks", CLOSE_UP)
+PRECISIONS = ("fp32", "int8")
+QUANTISED = ("landmarks", CLOSE_UP)
+"""The stages that there are int8 files of; the localiser takes little time, and stays fp32."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,37 @@ class Weights:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
 
-def load_weights(folder: Path, stage: str) -> Weights:
-    """The weights of `stage` in `folder`. Raises ValueError for an unknown stage, FileNotFoundError where they are missing."""
+def load_weights(folder: Path, stage: str, precision: str = "fp32") -> Weights:
+    """The weights of `stage` in `folder`, at one of `PRECISIONS`; int8 is fp32 where a stage is not one of `QUANTISED`.
+
+    Raises ValueError for an unknown stage or precision, and where int8 weights were made of other ones than lie beside them;
+    FileNotFoundError where they are missing.
+    """
     if stage not in STAGES:
         raise ValueError(f"stage must be one of {', '.join(STAGES)}; got {stage!r}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
     card = folder / f"{stage}.json"
     if not card.is_file():
         raise FileNotFoundError(f"no weights for {stage} in {folder}: write them with `lumbar export {stage}`")
     about = json.loads(card.read_text())
-    return Weights(folder / f"{stage}.onnx", about["height"], about["width"], about["method"], about)
+    fp32 = Weights(folder / f"{stage}.onnx", about["height"], about["width"], about["method"], about)
+    return _in_int8(fp32, folder, stage) if precision == "int8" and stage in QUANTISED else fp32
 
 
-def weights_in(folder: Path) -> dict[str, Weights]:
-    """Those of every stage in `folder`; the close-up's may be missing. Raises FileNotFoundError where another is."""
+def _in_int8(fp32: Weights, folder: Path, stage: str) -> Weights:
+    card = folder / f"{stage}.int8.json"
+    if not card.is_file():
+        raise FileNotFoundError(f"no int8 weights for {stage} in {folder}: write them with `lumbar quantise`")
+    about = json.loads(card.read_text())
+    if about["of_sha256"] != fp32.sha256:
+        raise ValueError(
+            f"the int8 weights for {stage} in {folder} are those of others: write them with `lumbar quantise`"
+        )
+    return replace(fp32, path=folder / f"{stage}.int8.onnx", card={**fp32.card, **about})
+
+
+def weights_in(folder: Path, precision: str = "fp32") -> dict[str, Weights]:
+    """Those of every stage in `folder`; the close-up's may be missing. Raises as `load_weights` does where another is."""
     stages = [stage for stage in STAGES if stage != CLOSE_UP or (folder / f"{CLOSE_UP}.json").is_file()]
-    return {stage: load_weights(folder, stage) for stage in stages}
+    return {stage: load_weights(folder, stage, precision) for stage in stages}

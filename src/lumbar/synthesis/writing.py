@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
-from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 
 import cv2
 import numpy as np
@@ -42,6 +37,7 @@ from lumbar.synthesis.artefacts import tinted
 from lumbar.synthesis.film import PHOTOGRAPHS, SimulatedFilm, simulate, simulate_study
 from lumbar.synthesis.spine import Spine
 from lumbar.whole_file import written_aside
+from lumbar.worker_processes import worker_pool
 
 Row = dict[str, str]
 
@@ -82,7 +78,7 @@ def write(folder: Path, order: Order, workers: int = 1) -> Iterator[int]:
     jobs += zip(repeat(_write_film), range(order.films), strict=False)
     jobs += zip(repeat(_write_study), range(order.studies), strict=False)
     made: dict[str, list[Row]] = {MANIFEST: [], MOTIONS: []}
-    with _pool(workers) if workers > 1 else nullcontext() as pool:
+    with worker_pool(workers) if workers > 1 else nullcontext() as pool:
         do = partial(_do, folder, order)
         for done, tables in enumerate(map(do, jobs) if pool is None else pool.map(do, jobs, chunksize=4), 1):
             for name, rows in tables.items():
@@ -92,21 +88,6 @@ def write(folder: Path, order: Order, workers: int = 1) -> Iterator[int]:
     if order.studies:
         _write_table(folder / MOTIONS, _MOTION, made[MOTIONS])
     shutil.rmtree(folder / _DONE)
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, get_context("spawn"), _live_no_longer_than, (os.getpid(),))
-
-
-def _live_no_longer_than(parent: int) -> None:
-    """End this worker soon after a parent that was killed and could not say goodbye."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
 
 
 def _do(

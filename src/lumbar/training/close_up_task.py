@@ -19,6 +19,7 @@ from lumbar.landmarks.close_up import ABOVE, DEPTH, KINDS, NO_BODY, SIZE, close_
 from lumbar.networks.close_up_net import CloseUpNet, close_up_loss
 from lumbar.training.augmentation import Contrast
 from lumbar.training.loop import Recipe, Task
+from lumbar.training.ranks import Ranks
 from lumbar.training.stream import Films, FilmStream, batches
 
 SAMPLES_OF_A_FILM = 24
@@ -38,7 +39,9 @@ def close_up_task(recipe: Recipe, films: Films) -> Task:
     """The task of training `CloseUpNet` on `films`."""
 
     def stream(first_sample: int) -> Iterator[tuple[Tensor, ...]]:
-        samples = FilmStream(recipe.seed, first_sample, sample, films.training, reuse=SAMPLES_OF_A_FILM)
+        samples = FilmStream(
+            recipe.seed, first_sample, sample, films.training, reuse=SAMPLES_OF_A_FILM, ranks=Ranks.here()
+        )
         return batches(samples, recipe.batch_size, recipe.workers)
 
     def loss(output: object, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from lumbar.landmarks.spine import SpineLandmarks, endplate_depth
 from lumbar.networks.method import LandmarkMethod
 from lumbar.training.augmentation import Contrast, crop_window, film_window, seen_through
 from lumbar.training.loop import Recipe, Task
+from lumbar.training.ranks import Ranks
 from lumbar.training.stream import Films, FilmStream, batches, visible_only
 
 FILL = (0.42, 1.0)
@@ -46,7 +47,7 @@ def landmark_task(
         return network_input([image])[0], visible_only(window.apply(points), height, width).astype(np.float32)
 
     def stream(first_sample: int) -> Iterator[tuple[Tensor, ...]]:
-        samples = FilmStream(recipe.seed, first_sample, sample, films.training)
+        samples = FilmStream(recipe.seed, first_sample, sample, films.training, ranks=Ranks.here())
         return batches(samples, recipe.batch_size, recipe.workers)
 
     def loss(output: object, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:

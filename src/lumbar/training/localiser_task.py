@@ -18,6 +18,7 @@ from lumbar.networks.detection_loss import detection_loss
 from lumbar.networks.yolov8 import yolov8n
 from lumbar.training.augmentation import Contrast, seen_through
 from lumbar.training.loop import Recipe, Task
+from lumbar.training.ranks import Ranks
 from lumbar.training.stream import Films, FilmStream, batches
 
 FACINGS = (Side.LEFT, Side.RIGHT)
@@ -33,7 +34,7 @@ def localiser_task(size: int, recipe: Recipe, films: Films) -> Task:
         return _sample(film, size, rng)
 
     def stream(first_sample: int) -> Iterator[tuple[Tensor, ...]]:
-        samples = FilmStream(recipe.seed, first_sample, sample, films.training, reuse=4)
+        samples = FilmStream(recipe.seed, first_sample, sample, films.training, reuse=4, ranks=Ranks.here())
         return batches(samples, recipe.batch_size, recipe.workers)
 
     def loss(output: object, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:

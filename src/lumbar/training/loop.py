@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from lumbar.training import checkpoint
+from lumbar.training.ranks import Ranks
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How to train. The defaults are the paper's (III.B): Adam at 1.25e-4, constant, batch of 2, 100 epochs.
 
-    epoch_films: samples that count as one epoch (BUU-LSPINE's training share has 350 films).
+    epoch_films: samples that count as one epoch (BUU-LSPINE's training share has 350 films). batch_size: of each process.
     minutes: stop after so much training time, if the epochs are not over before; the schedule then runs over that time.
     schedule: "constant", or "cosine" after a short warm-up.
     precision: "fp32" or "bf16" (autocast).
@@ -70,8 +71,11 @@ class Task:
 def train(task: Task, recipe: Recipe, folder: Path, device: torch.device, about: dict[str, str]) -> Path:
     """Train, or go on where a killed run stopped; returns the file with the best weights (`best.safetensors`).
 
+    Under torchrun all its processes take each step together, with the mean of their gradients.
     about: what that file's metadata say besides its step and figures.
     """
+    ranks = Ranks.here()
+    ranks.join(device)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     network = task.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -79,35 +83,40 @@ def train(task: Task, recipe: Recipe, folder: Path, device: torch.device, about:
     optimiser = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     state = checkpoint.load(last, network, average, optimiser) if last.exists() else checkpoint.Progress()
-    steps_per_epoch = max(1, recipe.epoch_films // recipe.batch_size)
+    in_step = ranks.in_step(network, device)
+    films_per_step = recipe.batch_size * ranks.world
+    steps_per_epoch = max(1, recipe.epoch_films // films_per_step)
     total_steps = recipe.epochs * steps_per_epoch
     started, saved = time.monotonic() - state.seconds, time.monotonic()
     step, best_error = state.step, state.best_error
 
-    def done() -> float:
+    def done_by_now() -> float:
         share = step / total_steps
         if recipe.minutes is not None:
             share = max(share, (time.monotonic() - started) / (60 * recipe.minutes))
-        return min(1.0, share)
+        return ranks.agreed(min(1.0, share), device)
 
     def keep() -> None:
         at = checkpoint.Progress(step, time.monotonic() - started, best_error)
         checkpoint.save(last, network, average, optimiser, at)
 
-    source = task.batches(step * recipe.batch_size)
-    log = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
-    with log, _bar() as bar:
-        shown = bar.add_task("training", total=1.0, note="")
-        bar.update(shown, completed=done())
-        while done() < 1.0:
-            losses = _one_step(task, network, optimiser, next(source), recipe, done(), step, device)
+    source, done = task.batches(step * films_per_step), done_by_now()
+    log = SummaryWriter(str(folder / "tensorboard"), purge_step=step) if ranks.leads else None
+    with log or nullcontext(), _bar(shown=ranks.leads) as bar:
+        task_bar = bar.add_task("training", total=1.0, note="")
+        bar.update(task_bar, completed=done)
+        while done < 1.0:
+            losses = _one_step(task, in_step, optimiser, next(source), recipe, done, step, device)
             step += 1
+            done = done_by_now()
+            if log is None:
+                continue
             _follow(average, network, min(recipe.average, step / (step + 20)))
             if step % 20 == 0:
                 for name, value in losses.items():
                     log.add_scalar(f"loss/{name}", value.item(), step)
-                bar.update(shown, completed=done(), note=f"step {step}  loss {losses['total'].item():.3f}")
-            if step % steps_per_epoch == 0 or done() >= 1.0:
+                bar.update(task_bar, completed=done, note=f"step {step}  loss {losses['total'].item():.3f}")
+            if step % steps_per_epoch == 0 or done >= 1.0:
                 figures, picture = task.validate(average)
                 for name, measured in figures.items():
                     log.add_scalar(f"validation/{name}", measured, step)
@@ -117,15 +126,16 @@ def train(task: Task, recipe: Recipe, folder: Path, device: torch.device, about:
                     best_error = figures["error"]
                     at = {"step": str(step), **{k: f"{v:.6g}" for k, v in figures.items()}}
                     checkpoint.write_tensors(best, average.state_dict(), {**about, **at})
-            if time.monotonic() - saved >= recipe.save_every_s or done() >= 1.0:
+            if time.monotonic() - saved >= recipe.save_every_s or done >= 1.0:
                 keep()
                 saved = time.monotonic()
+    ranks.leave()
     return best
 
 
-def _bar() -> Progress:
+def _bar(shown: bool) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.fields[note]}"), refresh_per_second=1)
+    return Progress(*columns, TextColumn("{task.fields[note]}"), refresh_per_second=1, disable=not shown)
 
 
 def _one_step(

@@ -18,6 +18,7 @@ from lumbar.datasets import BuuFolder, Case
 from lumbar.geometry import FloatArray
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.synthesis import simulate_film
+from lumbar.training.ranks import ALONE, Ranks
 
 Sample = tuple[np.ndarray, ...]
 _VALIDATION_SET = 990_000
@@ -26,12 +27,19 @@ Sampler = Callable[[AnnotatedFilm, np.random.Generator], Sample]
 
 
 class FilmStream(IterableDataset[Sample]):
-    """Samples drawn from a shuffled pool of simulated films; each film gives `reuse` samples."""
+    """Samples drawn from a shuffled pool of simulated films; each film gives `reuse` samples. Those of other `ranks` draw from other films."""
 
     def __init__(
-        self, seed: int, first_sample: int, sampler: Sampler, source: Callable[[int], AnnotatedFilm], reuse: int = 6
+        self,
+        seed: int,
+        first_sample: int,
+        sampler: Sampler,
+        source: Callable[[int], AnnotatedFilm],
+        reuse: int = 6,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
+        self.ranks = ranks
         self.seed, self.first_sample, self.sampler, self.source, self.reuse = seed, first_sample, sampler, source, reuse
 
     def __iter__(self) -> Iterator[Sample]:
@@ -40,10 +48,11 @@ class FilmStream(IterableDataset[Sample]):
         torch.set_num_threads(1)
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        pool_size = 24 // workers + 1
+        worker, workers = self.ranks.rank * workers + worker, self.ranks.world * workers
         rng = np.random.default_rng([self.seed, self.first_sample, worker])
         film = self.first_sample // self.reuse + worker
         pool: list[list[object]] = []
-        pool_size = 24 // workers + 1
         while True:
             if len(pool) < pool_size:
                 pool.append([self.source(film), self.reuse])

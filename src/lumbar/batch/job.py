@@ -1,0 +1,118 @@
+"""A job: films in shards, how they are read, and what tells it from another job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lumbar.anatomy import Side
+from lumbar.batch.film_list import ListedFilm
+from lumbar.batch.place import Place
+from lumbar.pipeline import Reader
+from lumbar.radiograph import PixelSpacing
+from lumbar.reading import installed_version
+from lumbar.runtime import FOLDER, weights_in
+
+FORMAT = "lumbar.batch/1"
+SHARDS, _ABOUT = "shards", "job.json"
+
+
+class OtherJob(ValueError):
+    """The place holds another job's files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Films that are read by one process and written as one file."""
+
+    index: int
+    films: tuple[ListedFilm, ...]
+
+    @property
+    def file(self) -> str:
+        """Its name in `SHARDS`."""
+        return f"{self.index:07d}.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a film is read: what a worker, here or on another machine, has to know besides its shard.
+
+    spacing: (row, column) in mm, in place of what files and lists say. weights: a folder that every worker finds; None: those
+    shipped. precision: one of `runtime.PRECISIONS`. sha256: of the weights, by stage, which a worker's own must have.
+    """
+
+    place: Place
+    sha256: Mapping[str, str]
+    spacing: tuple[float, float] | None = None
+    facing: Side | None = None
+    weights: str | None = None
+    precision: str = "fp32"
+
+    def given_spacing(self, film: ListedFilm) -> PixelSpacing | None:
+        """What the film's own pixel spacing is overridden by."""
+        return film.spacing if self.spacing is None else PixelSpacing(*self.spacing, "--spacing", "patient")
+
+    def open_reader(self) -> Reader:
+        """A reader on one thread. Raises ValueError where the weights here are not the job's."""
+        reader = Reader.of(weights_in(FOLDER if self.weights is None else Path(self.weights), self.precision), 1)
+        if reader.sha256 != self.sha256:
+            raise ValueError("the weights of this worker are not the job's: install the same version on all machines")
+        return reader
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """films: in the order of the tables. shard_films: how many of them a process reads between two files that it writes."""
+
+    films: Sequence[ListedFilm]
+    settings: Settings
+    shard_films: int = 32
+
+    def shards(self) -> Iterator[Shard]:
+        """All of them."""
+        for index, start in enumerate(range(0, len(self.films), self.shard_films)):
+            yield Shard(index, tuple(self.films[start : start + self.shard_films]))
+
+    def left(self) -> list[Shard]:
+        """Those that are not written yet."""
+        done = self.settings.place.names(SHARDS)
+        return [shard for shard in self.shards() if shard.file not in done]
+
+    def begin(self) -> None:
+        """Claim the place for this job, or find it there already. Raises OtherJob where the place holds a different one."""
+        about = self.about()
+        there = self.settings.place.read(_ABOUT)
+        if there is None:
+            self.settings.place.write(_ABOUT, (json.dumps(about, indent=1) + "\n").encode())
+            return
+        try:
+            found = json.loads(there)
+        except ValueError:
+            raise OtherJob(f"{self.settings.place.path(_ABOUT)} is not a job's: give another --out") from None
+        differing = [key for key in about if found.get(key) != about[key]]
+        if differing:
+            raise OtherJob(
+                f"--out must be empty or hold the same job; {self.settings.place.url} holds one whose "
+                f"{', '.join(differing)} {'is' if len(differing) == 1 else 'are'} different: give another --out"
+            )
+
+    def about(self) -> dict[str, object]:
+        """What must be the same for its shards to be this job's."""
+        digest = hashlib.sha256()
+        for film in self.films:
+            digest.update(json.dumps([film.name, film.row_mm, film.column_mm]).encode())
+        settings = self.settings
+        return {
+            "format": FORMAT,
+            "films": len(self.films),
+            "films_sha256": digest.hexdigest(),
+            "shard_films": self.shard_films,
+            "spacing": None if settings.spacing is None else list(settings.spacing),
+            "facing": settings.facing,
+            "weights": dict(sorted(settings.sha256.items())),
+            "software_version": installed_version(),
+        }
