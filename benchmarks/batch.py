@@ -30,6 +30,7 @@ import psutil
 from networks import about, timed_reader
 
 from lumbar.films import open_film
+from lumbar.runtime import PRECISIONS
 
 FEW, SHARD = 16, 8
 GROWTH = 1.05
@@ -43,15 +44,16 @@ def main() -> int:
     for command, films in ((speeds, 64), (lasts, 5000)):
         command.add_argument("folder", type=Path)
         command.add_argument("--films", type=int, default=films)
+        command.add_argument("--precision", choices=PRECISIONS, default="fp32")
         command.add_argument("--json", type=Path)
     lasts.add_argument("out", type=Path)
     lasts.add_argument("--distinct", type=int, default=250)
     lasts.add_argument("--kills", type=int, default=3)
     given = arguments.parse_args()
     if given.command == "speed":
-        figures, held = speed(given.folder, given.films), True
+        figures, held = speed(given.folder, given.films, given.precision), True
     else:
-        figures, held = endurance(given.folder, given.out, given.films, given.distinct, given.kills)
+        figures, held = endurance(given.folder, given.out, given.films, given.distinct, given.kills, given.precision)
     if given.json is not None:
         given.json.write_text(json.dumps({**figures, **about()}, indent=1) + "\n")
     return 0 if held else 1
@@ -65,17 +67,17 @@ def films_of(folder: Path, count: int) -> list[Path]:
     return films[:count]
 
 
-def speed(folder: Path, count: int) -> dict[str, Any]:
+def speed(folder: Path, count: int, precision: str) -> dict[str, Any]:
     """Films a second, and their ratios."""
     films = films_of(folder, count)
-    reader, clock = timed_reader()
+    reader, clock = timed_reader(precision, time.perf_counter)
     reader.read(open_film(films[0]), "warm")
     clock[0] = 0.0
     for film in films:
         reader.read(open_film(film), film.name)
     networks = count / clock[0]
     rates = {
-        name: (count - FEW) / (seconds(films, *options) - seconds(films[:FEW], *options))
+        name: (count - FEW) / (seconds(films, precision, *options) - seconds(films[:FEW], precision, *options))
         for name, options in {
             "one process": ("--workers", 1),
             "two processes": ("--workers", 2),
@@ -94,21 +96,32 @@ def speed(folder: Path, count: int) -> dict[str, Any]:
     return {"films": count, "networks_films_per_second": networks, "films_per_second": rates}
 
 
-def seconds(films: list[Path], *options: object) -> float:
+def seconds(films: list[Path], precision: str, *options: object) -> float:
     """How long a job of these films takes, on the wall."""
     with tempfile.TemporaryDirectory() as work:
         source = linked(films, len(films), Path(work) / "films")
         begun = time.perf_counter()
-        subprocess.run(command(source, Path(work) / "out", "--shard", SHARD, *options), check=True, **QUIET)
+        subprocess.run(command(source, Path(work) / "out", precision, "--shard", SHARD, *options), check=True, **QUIET)
         return time.perf_counter() - begun
 
 
 QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
-def command(source: Path, out: Path, *options: object) -> list[str]:
+def command(source: Path, out: Path, precision: str, *options: object) -> list[str]:
     """A job as a command."""
-    return [sys.executable, "-m", "lumbar", "batch", str(source), "--out", str(out), *map(str, options)]
+    return [
+        sys.executable,
+        "-m",
+        "lumbar",
+        "batch",
+        str(source),
+        "--out",
+        str(out),
+        "--precision",
+        precision,
+        *map(str, options),
+    ]
 
 
 def linked(films: list[Path], count: int, folder: Path) -> Path:
@@ -121,15 +134,17 @@ def linked(films: list[Path], count: int, folder: Path) -> Path:
     return folder
 
 
-def endurance(folder: Path, out: Path, count: int, distinct: int, kills: int) -> tuple[dict[str, Any], bool]:
+def endurance(
+    folder: Path, out: Path, count: int, distinct: int, kills: int, precision: str
+) -> tuple[dict[str, Any], bool]:
     """The long job, killed now and then, against the short one."""
     films = films_of(folder, distinct)
     once, often = linked(films, distinct, out / "once"), linked(films, count, out / "often")
-    subprocess.run(command(once, out / "once-read", "--workers", 2), check=True, **QUIET)
+    subprocess.run(command(once, out / "once-read", precision, "--workers", 2), check=True, **QUIET)
     place, workers = out / "often-read", []
     shards = -(-count // 32)
     for turn in range(kills + 1):
-        process = subprocess.Popen(command(often, place, "--workers", 2), **QUIET)
+        process = subprocess.Popen(command(often, place, precision, "--workers", 2), **QUIET)
         memory: list[float] = []
         watch = threading.Thread(target=watched, args=(process.pid, memory), daemon=True)
         watch.start()

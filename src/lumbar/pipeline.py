@@ -22,7 +22,7 @@ from lumbar.localisation import LumbosacralBox
 from lumbar.localisation.decoding import best_box
 from lumbar.radiograph import Radiograph
 from lumbar.reading import Reading
-from lumbar.runtime import CLOSE_UP, FOLDER, OnnxFunction, Weights, weights_in
+from lumbar.runtime import CLOSE_UP, FOLDER, Weights, network_at, weights_in
 
 Network = Callable[[NDArray[np.float32]], tuple[NDArray[Any], ...]]
 
@@ -131,14 +131,14 @@ class Reader:
         self.calibration = WITHOUT_CLOSE_UPS if close_up is None else WITH_CLOSE_UPS
 
     @classmethod
-    def shipped(cls, threads: int | None = None, precision: str = "fp32") -> Reader:
-        """A reader with the weights that came with the package, at one of `runtime.PRECISIONS`."""
-        return cls.of(weights_in(FOLDER, precision), threads)
+    def shipped(cls, threads: int | None = None, precision: str = "fp32", device: str = "cpu") -> Reader:
+        """A reader with the weights that came with the package, at one of `runtime.PRECISIONS`, on one of `runtime.DEVICES`."""
+        return cls.of(weights_in(FOLDER, precision), threads, device)
 
     @classmethod
-    def of(cls, weights: Mapping[str, Weights], threads: int | None = None) -> Reader:
+    def of(cls, weights: Mapping[str, Weights], threads: int | None = None, device: str = "cpu") -> Reader:
         """A reader with the weights of each of `runtime.STAGES`; where the close-up's are missing, by the paper's two stages alone."""
-        functions = {stage: OnnxFunction(each.path, threads) for stage, each in weights.items()}
+        functions = {stage: network_at(each.path, threads, device) for stage, each in weights.items()}
         landmarks = weights["landmarks"]
         return cls(
             functions["localiser"],

@@ -42,7 +42,7 @@ class Settings:
     """How a film is read: what a worker, here or on another machine, has to know besides its shard.
 
     spacing: (row, column) in mm, in place of what files and lists say. weights: a folder that every worker finds; None: those
-    shipped. precision: one of `runtime.PRECISIONS`. sha256: of the weights, by stage, which a worker's own must have.
+    shipped. precision, device: of `runtime.PRECISIONS` and `runtime.DEVICES`. sha256: of the weights, by stage, which a worker's own must have.
     """
 
     place: Place
@@ -51,6 +51,7 @@ class Settings:
     facing: Side | None = None
     weights: str | None = None
     precision: str = "fp32"
+    device: str = "cpu"
 
     def given_spacing(self, film: ListedFilm) -> PixelSpacing | None:
         """What the film's own pixel spacing is overridden by."""
@@ -58,7 +59,9 @@ class Settings:
 
     def open_reader(self) -> Reader:
         """A reader on one thread. Raises ValueError where the weights here are not the job's."""
-        reader = Reader.of(weights_in(FOLDER if self.weights is None else Path(self.weights), self.precision), 1)
+        reader = Reader.of(
+            weights_in(FOLDER if self.weights is None else Path(self.weights), self.precision), 1, self.device
+        )
         if reader.sha256 != self.sha256:
             raise ValueError("the weights of this worker are not the job's: install the same version on all machines")
         return reader
@@ -113,6 +116,7 @@ class Job:
             "shard_films": self.shard_films,
             "spacing": None if settings.spacing is None else list(settings.spacing),
             "facing": settings.facing,
+            "device": settings.device,
             "weights": dict(sorted(settings.sha256.items())),
             "software_version": installed_version(),
         }

@@ -14,9 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lumbar.cli.reading import parse_spacing
 from lumbar.cli.terminal import (
+    Device,
     Facing,
     Numbers,
     Precision,
+    Processor,
     Spacing,
     WeightsFolder,
     or_usage,
@@ -50,6 +52,7 @@ def batch(
     facing: Facing = None,
     weights: WeightsFolder = None,
     precision: Precision = Numbers.FP32,
+    device: Device = Processor.CPU,
     ray: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Read on this Ray cluster; 'local' starts one on this machine."),
@@ -70,6 +73,7 @@ def batch(
         facing,
         None if weights is None else str(weights.resolve()),
         precision.value,
+        device.value,
     )
     job = room.Job(or_usage(lambda: room.films_listed(source)), settings, shard)
     try:

@@ -13,8 +13,10 @@ import typer
 from rich.table import Table
 
 from lumbar.cli.terminal import (
+    Device,
     Numbers,
     Precision,
+    Processor,
     Threads,
     WeightsFolder,
     in_progress,
@@ -61,6 +63,7 @@ def serve(
     threads: Threads = None,
     weights: WeightsFolder = None,
     precision: Precision = Numbers.FP32,
+    device: Device = Processor.CPU,
 ) -> None:
     """Open the reading desk: look at films in the browser, correct corners, sign off."""
     serving = serving_room()
@@ -88,7 +91,7 @@ def serve(
         films = or_usage(lambda: _films(annotate))
         for problem in or_usage(lambda: add_folder(store, blobs, annotate, reader, in_progress(films, "opening"))):
             stderr.print(problem, style="red", markup=False, soft_wrap=True)
-    open_reader = (lambda: nothing_marked) if annotate is not None else lambda: _networks(known, threads)
+    open_reader = (lambda: nothing_marked) if annotate is not None else lambda: _networks(known, threads, device)
     _run(serving.create_app(store, blobs, open_reader, settings), host, port, token, behind_proxy)
 
 
@@ -128,10 +131,10 @@ def _films(folder: Path) -> list[Path]:
     return films_in(film_folder(folder))
 
 
-def _networks(weights: Mapping[str, Weights], threads: int | None) -> ReadFilms:
+def _networks(weights: Mapping[str, Weights], threads: int | None, device: Processor) -> ReadFilms:
     from lumbar.pipeline import Reader
 
-    networks = Reader.of(weights, threads)
+    networks = Reader.of(weights, threads, device.value)
 
     def read(radiographs: Sequence[Radiograph], names: Sequence[str], source: str) -> list[Reading]:
         return networks.read_together(radiographs, names, source)

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lumbar.cli.terminal import (
+    Device,
     Numbers,
     OutFolder,
     Pdf,
     Precision,
+    Processor,
     Threads,
     WeightsFolder,
     or_usage,
@@ -100,6 +102,7 @@ def listen(
     threads: Threads = None,
     weights: WeightsFolder = None,
     precision: Precision = Numbers.FP32,
+    device: Device = Processor.CPU,
     pdf: Pdf = False,
 ) -> None:
     """Be a DICOM node: take films by C-STORE, read those that are lateral lumbar ones, and store the results at a peer."""
@@ -110,7 +113,7 @@ def listen(
 
     server, client = or_usage(lambda: _tls(tls_certificate, tls_authorities))
     peer = or_usage(lambda: peer_at(to, ae_title, client))
-    reader = reader_with(weights, threads, precision)
+    reader = reader_with(weights, threads, precision, device)
     if pdf:
         _check_pdf()
     try:

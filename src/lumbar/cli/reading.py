@@ -14,12 +14,14 @@ from lumbar.assessment import CRITERIA, PAPER, StabilityCriteria
 from lumbar.cli.export import Export
 from lumbar.cli.terminal import (
     Deidentify,
+    Device,
     DicomOut,
     Facing,
     Numbers,
     OutFolder,
     Pdf,
     Precision,
+    Processor,
     Spacing,
     Threads,
     WeightsFolder,
@@ -55,6 +57,7 @@ def read(
     threads: Threads = None,
     weights: WeightsFolder = None,
     precision: Precision = Numbers.FP32,
+    device: Device = Processor.CPU,
     pdf: Pdf = False,
     dicom_out: DicomOut = False,
     deidentify: Deidentify = False,
@@ -62,7 +65,9 @@ def read(
     """Read each FILM and write its reading (JSON), overlay (PNG) and report (HTML)."""
     from lumbar.report import reading_table
 
-    desk = _Desk.open(out, spacing, facing, reader_with(weights, threads, precision), pdf, dicom_out, deidentify)
+    desk = _Desk.open(
+        out, spacing, facing, reader_with(weights, threads, precision, device), pdf, dicom_out, deidentify
+    )
     for result in with_progress(films, "reading", desk.read):
         if result is not None:
             stdout.print(reading_table(result.reading))
@@ -81,6 +86,7 @@ def assess(
     threads: Threads = None,
     weights: WeightsFolder = None,
     precision: Precision = Numbers.FP32,
+    device: Device = Processor.CPU,
     pdf: Pdf = False,
     dicom_out: DicomOut = False,
     deidentify: Deidentify = False,
@@ -94,7 +100,9 @@ def assess(
         usage("--flexion and --extension are both needed")
     if criteria not in CRITERIA:
         usage(f"--criteria must be one of {', '.join(CRITERIA)}; got {criteria!r}")
-    desk = _Desk.open(out, spacing, facing, reader_with(weights, threads, precision), pdf, dicom_out, deidentify)
+    desk = _Desk.open(
+        out, spacing, facing, reader_with(weights, threads, precision, device), pdf, dicom_out, deidentify
+    )
     if study is None:
         _assess(desk, list(given.values()), list(given), CRITERIA[criteria])
     else:
@@ -116,7 +124,7 @@ def demo(out: OutFolder = Path("out"), threads: Threads = None) -> None:
     """Read and assess the study that comes with the package: a simulated patient in flexion, neutral and extension."""
     from lumbar.report import reading_table
 
-    desk = _Desk.open(out, None, None, reader_with(None, threads, Numbers.FP32), False)
+    desk = _Desk.open(out, None, None, reader_with(None, threads, Numbers.FP32, Processor.CPU), False)
     results = _assess(
         desk, sorted((Path(__file__).parent.parent / "examples" / "study").glob("*.dcm")), None, PAPER, finish=False
     )

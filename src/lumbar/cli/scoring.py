@@ -11,9 +11,11 @@ import typer
 
 from lumbar.anatomy import Posture, Side
 from lumbar.cli.terminal import (
+    Device,
     Numbers,
     OutFolder,
     Precision,
+    Processor,
     Threads,
     WeightsFolder,
     or_usage,
@@ -49,6 +51,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Draws the resamples of the intervals.")] = 0,
     threads: Threads = None,
     precision: Precision = Numbers.FP32,
+    device: Device = Processor.CPU,
 ) -> None:
     """Score the shipped weights, others, or a training run on annotated films: JSON, Markdown, CSV and an HTML page."""
     from lumbar.evaluation import evaluate as score
@@ -60,7 +63,7 @@ def evaluate(
     if studies and split is not None:
         usage("--split is for a folder of films; a folder of studies is scored whole")
     cases = [case for study in studies for case in study.values()] or _films_in(data, split)
-    name, find, made = _trained(run) if run else _reader(weights, threads, precision)
+    name, find, made = _trained(run) if run else _reader(weights, threads, precision, device)
     failed, read = False, {}
     for case, outcome in with_progress(cases, f"reading {data.name}", lambda case: (case, _read(case, find))):
         if isinstance(outcome, str):
@@ -158,9 +161,11 @@ def _read(case: Case, find: Find) -> ReadCase | str:
         return str(problem)
 
 
-def _reader(weights: Path | None, threads: int | None, precision: Numbers) -> tuple[str, Find, dict[str, str]]:
+def _reader(
+    weights: Path | None, threads: int | None, precision: Numbers, device: Processor
+) -> tuple[str, Find, dict[str, str]]:
     """The whole story as `lumbar read` tells it: the facing is not given away."""
-    reader = reader_with(weights, threads, precision)
+    reader = reader_with(weights, threads, precision, device)
 
     def find(radiograph: Radiograph) -> FloatArray:
         return reader.read(replace(radiograph, anterior=None)).landmarks.points_px

@@ -48,6 +48,18 @@ class Numbers(StrEnum):
     INT8 = "int8"
 
 
+class Processor(StrEnum):
+    """`runtime.DEVICES` as the command line has them."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+    OPENVINO = "openvino"
+
+
+Device = Annotated[
+    Processor,
+    typer.Option(help="What runs the networks; openvino needs `pip install 'lumbar\\[openvino]'`, cuda onnxruntime-gpu."),
+]
 Precision = Annotated[
     Numbers,
     typer.Option(
@@ -55,14 +67,14 @@ Precision = Annotated[
     ),
 ]
 
-Pdf = Annotated[bool, typer.Option("--pdf", help="Also write the reports as PDF; needs `pip install 'lumbar[pdf]'`.")]
+Pdf = Annotated[bool, typer.Option("--pdf", help="Also write the reports as PDF; needs `pip install 'lumbar\\[pdf]'`.")]
 
 DicomOut = Annotated[
     bool,
     typer.Option(
         "--dicom-out",
         help="Also write DICOM results of DICOM films: a TID 1500 report, a presentation state, the overlay and, with --pdf, the report's "
-        "pages; needs `pip install 'lumbar[pacs]'`.",
+        "pages; needs `pip install 'lumbar\\[pacs]'`.",
     ),
 ]
 Deidentify = Annotated[
@@ -121,11 +133,12 @@ def weights_of(folder: Path | None, precision: Numbers = Numbers.FP32) -> dict[s
     return or_usage(lambda: weights_in(folder or FOLDER, precision.value))
 
 
-def reader_with(weights: Path | None, threads: int | None, precision: Numbers) -> Reader:
-    """A reader with the weights of that folder, or with those shipped; a folder without them ends the command."""
+def reader_with(weights: Path | None, threads: int | None, precision: Numbers, device: Processor) -> Reader:
+    """A reader with the weights of that folder, or with those shipped; one that cannot be had ends the command."""
     from lumbar.pipeline import Reader
 
-    return Reader.of(weights_of(weights, precision), threads)
+    known = weights_of(weights, precision)
+    return or_usage(lambda: Reader.of(known, threads, device.value))
 
 
 def training_room() -> ModuleType:

@@ -1,6 +1,8 @@
 """An ONNX file as a plain function array -> arrays, and the weights that ship."""
 
+from lumbar.runtime.devices import DEVICES, network_at
 from lumbar.runtime.onnx_function import OnnxFunction
+from lumbar.runtime.openvino_function import OpenVinoFunction
 from lumbar.runtime.weights import (
     CLOSE_UP,
     FOLDER,
@@ -14,12 +16,15 @@ from lumbar.runtime.weights import (
 
 __all__ = [
     "CLOSE_UP",
+    "DEVICES",
     "FOLDER",
     "PRECISIONS",
     "QUANTISED",
     "STAGES",
     "OnnxFunction",
+    "OpenVinoFunction",
     "Weights",
     "load_weights",
+    "network_at",
     "weights_in",
 ]

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
 
 class OnnxFunction:
-    """A network file as a function: a batch (B, 3, H, W) float32 in, a tuple of arrays out, in fp32 on the CPU.
+    """A network file as a function: a batch (B, 3, H, W) float32 in, a tuple of arrays out.
 
-    Raises FileNotFoundError where there is no such file.
+    device: "cpu" or "cuda". Raises FileNotFoundError where there is no such file, ValueError where ONNX Runtime cannot use the device.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, device: str = "cpu") -> None:
         if not path.is_file():
             raise FileNotFoundError(f"no network at {path}; write one with `lumbar export`")
         import onnxruntime
@@ -26,7 +28,14 @@ class OnnxFunction:
             options.intra_op_num_threads = threads
         # The arena keeps every peak it has seen; films come one at a time, and memory matters more.
         options.enable_cpu_mem_arena = False
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        provider = _PROVIDERS[device]
+        if provider not in onnxruntime.get_available_providers():
+            raise ValueError(
+                f"device {device} is not in this ONNX Runtime: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+            )
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+        if self._session.get_providers()[0] != provider:
+            raise ValueError(f"device {device} was not found by ONNX Runtime: are its driver and libraries installed?")
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, batch: NDArray[np.float32]) -> tuple[NDArray[Any], ...]:
