@@ -58,7 +58,9 @@ class Processor(StrEnum):
 
 Device = Annotated[
     Processor,
-    typer.Option(help="What runs the networks; openvino needs `pip install 'lumbar\\[openvino]'`, cuda onnxruntime-gpu."),
+    typer.Option(
+        help="What runs the networks; openvino needs `pip install 'lumbar\\[openvino]'`, cuda onnxruntime-gpu."
+    ),
 ]
 Precision = Annotated[
     Numbers,
