@@ -4,8 +4,8 @@
     python benchmarks/batch.py endurance FOLDER OUT [--films 5000] [--distinct 250] [--kills 3] [--json FILE]
 
 FOLDER holds films, such as `lumbar synthesise` writes. speed: films a second of one process and of two, and of one and two actors of
-Ray, each process on one core, with the start of the processes taken out (by a job of a few films less); beside them what one core's
-networks alone would reach on these films. endurance: a job of so many films, all of them links to a few distinct ones, killed with -9 so
+Ray, each process on one core, with the start of the processes taken out (by a job of a few films less); beside them what the networks
+alone reach on these films in as many processes at once. endurance: a job of so many films, all of them links to a few distinct ones, killed with -9 so
 many times and given again; then the rows of every film must be those of the job of the distinct films alone, and the memory of the
 processes must not have grown. Ends with 1 where that does not hold.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -70,30 +71,41 @@ def films_of(folder: Path, count: int) -> list[Path]:
 def speed(folder: Path, count: int, precision: str) -> dict[str, Any]:
     """Films a second, and their ratios."""
     films = films_of(folder, count)
+    networks = {processes: networks_alone(films, precision, processes) for processes in (1, 2)}
+    print(
+        f"{count} films, {precision}; the networks alone: {networks[1]:.2f} films a second on one core, {networks[2]:.2f} on two"
+    )
+    rates = {}
+    for name, processes, options in (
+        ("one process", 1, ()),
+        ("two processes", 2, ()),
+        ("one actor of Ray", 1, ("--ray", "local")),
+        ("two actors of Ray", 2, ("--ray", "local")),
+    ):
+        whole, few = (seconds(some, precision, "--workers", processes, *options) for some in (films, films[:FEW]))
+        rates[name] = (count - FEW) / (whole - few)
+        print(
+            f"{name}: {rates[name]:.2f} films a second, {rates[name] / networks[processes]:.2f} of the networks alone"
+        )
+    print(f"two processes over one: {rates['two processes'] / rates['one process']:.2f}")
+    print(f"two actors over one: {rates['two actors of Ray'] / rates['one actor of Ray']:.2f}")
+    return {"films": count, "precision": precision, "networks_films_per_second": networks, "films_per_second": rates}
+
+
+def networks_alone(films: list[Path], precision: str, processes: int) -> float:
+    """Films a second that the networks of so many processes at once would reach if they never waited for anything."""
+    shares = [films[start::processes] for start in range(processes)]
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        return sum(pool.starmap(_networks_alone, [(share, precision) for share in shares], chunksize=1))
+
+
+def _networks_alone(films: list[Path], precision: str) -> float:
     reader, clock = timed_reader(precision, time.perf_counter)
     reader.read(open_film(films[0]), "warm")
     clock[0] = 0.0
     for film in films:
         reader.read(open_film(film), film.name)
-    networks = count / clock[0]
-    rates = {
-        name: (count - FEW) / (seconds(films, precision, *options) - seconds(films[:FEW], precision, *options))
-        for name, options in {
-            "one process": ("--workers", 1),
-            "two processes": ("--workers", 2),
-            "one actor of Ray": ("--workers", 1, "--ray", "local"),
-            "two actors of Ray": ("--workers", 2, "--ray", "local"),
-        }.items()
-    }
-    print(f"{count} films; the networks alone: {networks:.2f} films a second and core")
-    for name, rate in rates.items():
-        cores = 2 if name.startswith("two") else 1
-        print(
-            f"{name}: {rate:.2f} films a second, {rate / (cores * networks):.2f} of the networks alone on as many cores"
-        )
-    print(f"two processes over one: {rates['two processes'] / rates['one process']:.2f}")
-    print(f"two actors over one: {rates['two actors of Ray'] / rates['one actor of Ray']:.2f}")
-    return {"films": count, "networks_films_per_second": networks, "films_per_second": rates}
+    return len(films) / clock[0]
 
 
 def seconds(films: list[Path], precision: str, *options: object) -> float:
