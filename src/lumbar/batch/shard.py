@@ -13,6 +13,7 @@ from lumbar.batch.tables import Counts, row_of, row_of_failure, shard_file
 from lumbar.films import open_film
 from lumbar.pipeline import Reader
 from lumbar.radiograph import Radiograph, UnreadableFilm
+from lumbar.worker_processes import give_back_memory
 
 Outcome = Radiograph | str
 """A film, or why there is none."""
@@ -43,6 +44,7 @@ def read_shard_warily(
 
 def _write(settings: Settings, shard: Shard, rows: Sequence[Mapping[str, Any]]) -> Counts:
     settings.place.write(f"{SHARDS}/{shard.file}", shard_file(rows))
+    give_back_memory()
     return Counts.of([row["status"] for row in rows])
 
 
