@@ -11,7 +11,7 @@ from lumbar.baselines.stacked_hourglass import Hourglass, Residual, StackedHourg
 from lumbar.baselines.vertebra_focused import Combination, ResNet34, VertebraFocused
 from lumbar.landmarks.heatmap_decoding import decode_peaks
 from lumbar.methods import METHODS
-from tests.networks_measured import frozen_forward, parameters
+from tests.networks_measured import frozen_forward, parameters, where_values_were_taken
 from tests.spines_on_crops import a_column
 
 POSE_ESTIMATORS = ("hourglass-2", "hourglass-8", "hrnet", "farnet")
@@ -75,6 +75,7 @@ def test_every_map_has_a_name():
         assert len(network(torch.zeros(1, 3, 64, 32, device="meta"))) == len(method.outputs)
 
 
+@where_values_were_taken
 @pytest.mark.parametrize(
     ("network", "shapes", "expected"),
     [

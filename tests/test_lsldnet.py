@@ -9,7 +9,7 @@ from lumbar.networks.hrnet import WIDTHS, HRNet18
 from lumbar.networks.lsldnet import DecoderStep, LSLDNet, MultiScaleAttention, SpatialAttentionEnhancement
 from lumbar.networks.lsldnet_targets import focal_loss, lsld_loss, make_targets, naming_loss
 from tests.every_method import every_method_but_slow
-from tests.networks_measured import frozen_forward, parameters
+from tests.networks_measured import frozen_forward, parameters, where_values_were_taken
 from tests.spines_on_crops import a_column
 
 
@@ -77,6 +77,7 @@ def test_sae_halves_everything_when_its_convolution_is_silent():
     torch.testing.assert_close(module(x), x / 2)
 
 
+@where_values_were_taken
 @pytest.mark.parametrize(
     ("network", "shapes", "expected"),
     [

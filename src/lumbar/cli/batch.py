@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -96,7 +97,14 @@ def batch(
     )
     if counts.failed:
         stderr.print(f"what failed, and why: {job.settings.place.path('failures.csv')}", markup=False, soft_wrap=True)
-        raise typer.Exit(1)
+    _leave(1 if counts.failed else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once: everything is written, and threads of Arrow and Ray that still run would now and then abort it at its end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _followed(steps: Iterator[Counts], films: int, done: int) -> None:
