@@ -1,10 +1,10 @@
 """`lumbar batch` on this machine: what many films cost beside their networks, what a second process brings, and kill -9.
 
-    python benchmarks/batch.py speed FOLDER [--films 64] [--json FILE]
+    python benchmarks/batch.py speed FOLDER [--films 80] [--rounds 2] [--json FILE]
     python benchmarks/batch.py endurance FOLDER OUT [--films 5000] [--distinct 250] [--kills 3] [--json FILE]
 
 FOLDER holds films, such as `lumbar synthesise` writes. speed: films a second of one process and of two, and of one and two actors of
-Ray, each process on one core, with the start of the processes taken out (by a job of a few films less); beside them what the networks
+Ray, each process on one core, in a job of links to eight films without its first shards; beside them what the networks
 alone reach on these films in as many processes at once. endurance: a job of so many films, all of them links to a few distinct ones, killed with -9 so
 many times and given again; then the rows of every film must be those of the job of the distinct films alone, and the memory of the
 processes must not have grown. Ends with 1 where that does not hold.
@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,7 @@ from networks import about, timed_reader
 from lumbar.films import open_film
 from lumbar.runtime import PRECISIONS
 
-FEW, SHARD = 16, 8
+SHARD, TURNS = 8, 3
 GROWTH = 1.05
 
 
@@ -42,17 +43,18 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = arguments.add_subparsers(dest="command", required=True)
     speeds, lasts = commands.add_parser("speed"), commands.add_parser("endurance")
-    for command, films in ((speeds, 64), (lasts, 5000)):
+    for command, films in ((speeds, 80), (lasts, 5000)):
         command.add_argument("folder", type=Path)
         command.add_argument("--films", type=int, default=films)
         command.add_argument("--precision", choices=PRECISIONS, default="fp32")
         command.add_argument("--json", type=Path)
+    speeds.add_argument("--rounds", type=int, default=2)
     lasts.add_argument("out", type=Path)
     lasts.add_argument("--distinct", type=int, default=250)
     lasts.add_argument("--kills", type=int, default=3)
     given = arguments.parse_args()
     if given.command == "speed":
-        figures, held = speed(given.folder, given.films, given.precision), True
+        figures, held = speed(given.folder, given.films, given.precision, given.rounds), True
     else:
         figures, held = endurance(given.folder, given.out, given.films, given.distinct, given.kills, given.precision)
     if given.json is not None:
@@ -68,53 +70,57 @@ def films_of(folder: Path, count: int) -> list[Path]:
     return films[:count]
 
 
-def speed(folder: Path, count: int, precision: str) -> dict[str, Any]:
-    """Films a second, and their ratios."""
-    films = films_of(folder, count)
-    networks = {processes: networks_alone(films, precision, processes) for processes in (1, 2)}
-    print(
-        f"{count} films, {precision}; the networks alone: {networks[1]:.2f} films a second on one core, {networks[2]:.2f} on two"
-    )
-    rates = {}
-    for name, processes, options in (
-        ("one process", 1, ()),
-        ("two processes", 2, ()),
-        ("one actor of Ray", 1, ("--ray", "local")),
-        ("two actors of Ray", 2, ("--ray", "local")),
-    ):
-        whole, few = (seconds(some, precision, "--workers", processes, *options) for some in (films, films[:FEW]))
-        rates[name] = (count - FEW) / (whole - few)
+def speed(folder: Path, count: int, precision: str, rounds: int) -> dict[str, Any]:
+    """Films a second, and their ratios: of each round, since machines have their better minutes, and the median of these."""
+    films = films_of(folder, SHARD)
+    taken: list[dict[str, float]] = []
+    for turn in range(rounds):
+        rates = {}
+        for processes, said in ((1, "one"), (2, "two")):
+            rates[f"networks alone, {said}"] = networks_alone(films, precision, processes)
+            rates[f"processes, {said}"] = films_a_second(films, count, precision, processes)
+            rates[f"actors of Ray, {said}"] = films_a_second(films, count, precision, processes, "--ray", "local")
+        taken.append(rates)
         print(
-            f"{name}: {rates[name]:.2f} films a second, {rates[name] / networks[processes]:.2f} of the networks alone"
+            f"round {turn + 1}: " + ", ".join(f"{name} {rate:.2f}" for name, rate in rates.items()) + " films a second"
         )
-    print(f"two processes over one: {rates['two processes'] / rates['one process']:.2f}")
-    print(f"two actors over one: {rates['two actors of Ray'] / rates['one actor of Ray']:.2f}")
-    return {"films": count, "precision": precision, "networks_films_per_second": networks, "films_per_second": rates}
+    ratios = {
+        f"{above} over {below}": statistics.median(rates[above] / rates[below] for rates in taken)
+        for above, below in (
+            ("processes, one", "networks alone, one"),
+            ("processes, two", "networks alone, two"),
+            ("processes, two", "processes, one"),
+            ("actors of Ray, two", "networks alone, two"),
+            ("actors of Ray, two", "actors of Ray, one"),
+        )
+    }
+    print("\n".join(f"{name}: {ratio:.2f}" for name, ratio in ratios.items()))
+    return {"films": count, "precision": precision, "films_per_second": taken, "ratios": ratios}
 
 
 def networks_alone(films: list[Path], precision: str, processes: int) -> float:
     """Films a second that the networks of so many processes at once would reach if they never waited for anything."""
-    shares = [films[start::processes] for start in range(processes)]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        return sum(pool.starmap(_networks_alone, [(share, precision) for share in shares], chunksize=1))
+        return sum(pool.starmap(_networks_alone, [(films, precision)] * processes, chunksize=1))
 
 
 def _networks_alone(films: list[Path], precision: str) -> float:
     reader, clock = timed_reader(precision, time.perf_counter)
     reader.read(open_film(films[0]), "warm")
     clock[0] = 0.0
-    for film in films:
+    for film in films * TURNS:
         reader.read(open_film(film), film.name)
-    return len(films) / clock[0]
+    return len(films) * TURNS / clock[0]
 
 
-def seconds(films: list[Path], precision: str, *options: object) -> float:
-    """How long a job of these films takes, on the wall."""
+def films_a_second(films: list[Path], count: int, precision: str, processes: int, *options: object) -> float:
+    """The rate of a job once each process has done a shard. All shards are alike, and there are as many for each process."""
     with tempfile.TemporaryDirectory() as work:
-        source = linked(films, len(films), Path(work) / "films")
-        begun = time.perf_counter()
-        subprocess.run(command(source, Path(work) / "out", precision, "--shard", SHARD, *options), check=True, **QUIET)
-        return time.perf_counter() - begun
+        source, out = linked(films, count, Path(work) / "films"), Path(work) / "out"
+        options = ("--shard", len(films), "--workers", processes, *options)
+        subprocess.run(command(source, out, precision, *options), check=True, **QUIET)
+        done = sorted(path.stat().st_mtime for path in (out / "shards").glob("*.parquet"))
+    return len(films) * (len(done) - processes) / (done[-1] - done[processes - 1])
 
 
 QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

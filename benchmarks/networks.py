@@ -193,11 +193,20 @@ def most_mb(status: str | None = None) -> float:
 
 
 def from_cold(film: Path) -> dict[str, float]:
-    """Processes of their own, on the wall: until the reader is ready, and one film read by `lumbar read`; and its largest memory."""
+    """Processes of their own, on the wall: imports, the reader made ready, one film read by `lumbar read`; and its largest memory."""
+    imports = {
+        name: shortest([sys.executable, "-c", code])
+        for name, code in (
+            ("python_seconds", "pass"),
+            ("numpy_seconds", "import numpy"),
+            ("import_seconds", "import lumbar"),
+            ("import_reader_seconds", "from lumbar import Reader"),
+        )
+    }
     with tempfile.TemporaryDirectory() as out:
         ready = shortest([sys.executable, "-c", "from lumbar import Reader; Reader.shipped()"])
         read = shortest([sys.executable, "-m", "lumbar", "read", str(film), "--out", out])
-    return {"read_seconds": read, "ready_seconds": ready, "memory_mb": memory_of(film)}
+    return {**imports, "read_seconds": read, "ready_seconds": ready, "memory_mb": memory_of(film)}
 
 
 def shortest(command: list[str]) -> float:
@@ -235,6 +244,13 @@ def table(figures: dict[str, Any]) -> str:
         memory = f"{row['memory_mb']:.0f}" if "memory_mb" in row else ""
         lines.append(f"| {name} | {parameters} | {gmac} | {row['seconds'] / unit:.3f} | {share} | {memory} |")
     cold = figures["cold"]
+    python = cold["python_seconds"]
+    numpy, package, reader = (
+        (cold[name] - python) / python for name in ("numpy_seconds", "import_seconds", "import_reader_seconds")
+    )
+    lines.append(
+        f"\nover Python's own start, import numpy takes {numpy:.1f} of that, import lumbar {package:.1f}, its Reader {reader:.1f}"
+    )
     lines.append(
         f"\npeak {peak / 1e9:.0f} GMAC/s; from cold: ready after {cold['ready_seconds']:.1f} s, one film read and written after "
         f"{cold['read_seconds']:.1f} s, with at most {cold['memory_mb']:.0f} MB; {figures['processor']}"

@@ -1,10 +1,11 @@
 """What in the simulator matters: the same small training with and without parts of it, scored on real films that it never saw.
 
-    python experiments/simulator_ablation.py train OUT [--without PART | --data FOLDER] [--steps N] [--seed S]
+    python experiments/simulator_ablation.py train OUT [--without PART | --data FOLDER] [--stage close-up] [--steps N] [--seed S]
     python experiments/simulator_ablation.py score FOLDER OUT...
 
 FOLDER holds annotated films as BUU-LSPINE's csv has them. Each film is read through the same 40 crops around its true points, of
-many sizes and places, one by one and without any vote: so names that flip with the crop are counted. Nothing is chosen by these scores.
+many sizes and places, one by one and without any vote: so names that flip with the crop are counted. The close-up network sees each film in
+the same 240 close-ups of some body or of none, as far off as it is trained to see them. Nothing is chosen by these scores.
 With --data the films come from a folder that `lumbar synthesise` wrote, such as one of an earlier simulator, and the weights that are
 scored are the last ones.
 """
@@ -16,21 +17,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from lumbar.crop import network_input
 from lumbar.datasets import BuuFolder
 from lumbar.landmarks.annotated import AnnotatedFilm
+from lumbar.landmarks.close_up import SIZE
 from lumbar.landmarks.spine import endplate_depth
 from lumbar.methods import METHODS
+from lumbar.networks.close_up_net import CloseUpNet
+from lumbar.runtime import CLOSE_UP
 from lumbar.synthesis import Part, simulate_film
 from lumbar.training import Recipe, checkpoint
 from lumbar.training.augmentation import crop_window, seen_through
+from lumbar.training.close_up_task import close_up_figures, close_up_task, sample
 from lumbar.training.landmark_task import landmark_task, read_crop
 from lumbar.training.loop import train
+from lumbar.training.runs import CLOSE_UP_METHOD
 from lumbar.training.stream import Films
 
-METHOD, HEIGHT, WIDTH, BATCH = "lsld-net-levels", 256, 128, 8
+METHOD, HEIGHT, WIDTH = "lsld-net-levels", 256, 128
+BATCHES = {"landmarks": 8, CLOSE_UP: 64}
 CROPS, FILLS, SHIFT = 40, (0.45, 0.95), 0.4
+CLOSE_UPS = 240
 HELD_OUT = 990_000
 
 
@@ -42,6 +51,7 @@ def main() -> None:
     films = training.add_mutually_exclusive_group()
     films.add_argument("--without", choices=[part.value for part in Part])
     films.add_argument("--data", type=Path)
+    training.add_argument("--stage", choices=tuple(BATCHES), default="landmarks")
     training.add_argument("--steps", type=int, default=800)
     training.add_argument("--seed", type=int, default=1)
     scoring = commands.add_parser("score")
@@ -53,9 +63,9 @@ def main() -> None:
         left_out = frozenset([Part(given.without)] if given.without else [])
         films = films_without(left_out, given.seed) if given.data is None else films_of(given.data)
         about = str(given.data or f"without {given.without or 'nothing'}")
-        train_on(films, given.out, about, given.steps, given.seed, epochs=2 if given.data is None else 1)
+        train_on(films, given.out, about, given.stage, given.steps, given.seed, epochs=2 if given.data is None else 1)
     else:
-        print(f"{'run':32} shifted  median  mean (capped at half a depth), over {CROPS} crops a film")
+        print(f"{'run':32} names off  median  mean (capped at half a depth)")
         for run in given.runs:
             print(f"{run.name:32} " + "  ".join(f"{figure:.4f}" for figure in score(given.folder, run)))
 
@@ -73,29 +83,52 @@ def films_of(folder: Path) -> Films:
     return Films(lambda index: cases[index % len(cases)].open(), lambda index: simulate_film(HELD_OUT, index), 64)
 
 
-def train_on(films: Films, out: Path, films_from: str, steps: int, seed: int, epochs: int) -> Path:
-    """The budget: `steps` batches of eight 256 x 128 crops; of the weights after each epoch the best are kept."""
+def train_on(films: Films, out: Path, films_from: str, stage: str, steps: int, seed: int, epochs: int) -> Path:
+    """The budget: `steps` batches of eight 256 x 128 crops, or of 64 close-ups; of the weights after each epoch the best are kept."""
+    batch = BATCHES[stage]
     recipe = Recipe(
         epochs=epochs,
-        epoch_films=steps * BATCH // epochs,
-        batch_size=BATCH,
+        epoch_films=steps * batch // epochs,
+        batch_size=batch,
         learning_rate=1.5e-3,
         weight_decay=1e-3,
         schedule="cosine",
         average=0.998,
         seed=seed,
     )
-    task = landmark_task(METHODS[METHOD](), HEIGHT, WIDTH, recipe, films)
-    about = {"method": METHOD, "height": str(HEIGHT), "width": str(WIDTH), "films": films_from}
+    about = {"films": films_from}
+    if stage == CLOSE_UP:
+        task = close_up_task(recipe, films)
+        about |= {"method": CLOSE_UP_METHOD, "height": str(SIZE), "width": str(SIZE)}
+    else:
+        task = landmark_task(METHODS[METHOD](), HEIGHT, WIDTH, recipe, films)
+        about |= {"method": METHOD, "height": str(HEIGHT), "width": str(WIDTH)}
     return train(task, recipe, out, torch.device("cpu"), about)
 
 
 def score(folder: Path, run: Path) -> tuple[float, float, float]:
-    """Share of crops with names off; median and capped mean corner error of all crops, in endplate depths."""
-    method = METHODS[METHOD]()
-    network = method.build()
-    network.load_state_dict(checkpoint.read_tensors(run / "best.safetensors")[0])
+    """Share of crops or close-ups with names off; median and capped mean corner error, in endplate depths."""
+    tensors, about = checkpoint.read_tensors(run / "best.safetensors")
+    close_ups = about["method"] == CLOSE_UP_METHOD
+    network = CloseUpNet() if close_ups else METHODS[METHOD]().build()
+    network.load_state_dict(tensors)
     films = BuuFolder.open(folder)
+    return score_close_ups(films, network) if close_ups else score_crops(films, network)
+
+
+def score_close_ups(films: BuuFolder, network: nn.Module) -> tuple[float, float, float]:
+    """Of the close-up network; a name off is a vertebra taken for another kind of body, or none for one."""
+    cases = []
+    for index in range(len(films)):
+        film, rng = films[index], np.random.default_rng(index)
+        cases += [sample(film, rng, varied=False) for _ in range(CLOSE_UPS)]
+    figures = close_up_figures(network, cases)
+    return figures["kinds_wrong"], figures["median"], figures["error"]
+
+
+def score_crops(films: BuuFolder, network: nn.Module) -> tuple[float, float, float]:
+    """Of the landmark network."""
+    method = METHODS[METHOD]()
     errors, shifted = [], []
     for index in range(len(films)):
         film: AnnotatedFilm = films[index]

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -286,6 +287,7 @@ def _without_folder(film: str) -> str:
     return re.split(r"[\\/]", film)[-1]
 
 
+@cache
 def installed_version() -> str:
     """The version of this package, "unknown" in a source tree that was never installed."""
     try:

@@ -58,7 +58,10 @@ class Settings:
         return film.spacing if self.spacing is None else PixelSpacing(*self.spacing, "--spacing", "patient")
 
     def open_reader(self) -> Reader:
-        """A reader on one thread. Raises ValueError where the weights here are not the job's."""
+        """A reader on one thread, of a process that has no other. Raises ValueError where the weights here are not the job's."""
+        import cv2
+
+        cv2.setNumThreads(1)
         reader = Reader.of(
             weights_in(FOLDER if self.weights is None else Path(self.weights), self.precision), 1, self.device
         )

@@ -88,9 +88,6 @@ _here: list[tuple[Reader, Settings]] = []
 
 
 def _ready(settings: Settings) -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
     _here[:] = [(settings.open_reader(), settings)]
 
 

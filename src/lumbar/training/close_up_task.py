@@ -54,22 +54,25 @@ def close_up_task(recipe: Recipe, films: Films) -> Task:
         if not cases:
             count = films.held_out * SAMPLES_OF_A_FILM // 2
             cases.extend(case for case, _ in zip(held_out, range(count), strict=False))
-        return _figures(network, cases), _contact_sheet(network, cases[:8])
+        return close_up_figures(network, cases), _contact_sheet(network, cases[:8])
 
     return Task(CloseUpNet(), stream, loss, validate)
 
 
-def sample(film: AnnotatedFilm, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Network input (2, SIZE, SIZE), corners (4, 2) in its pixels and index of its kind, of some body of the film."""
+def sample(film: AnnotatedFilm, rng: np.random.Generator, varied: bool = True) -> tuple[np.ndarray, ...]:
+    """Network input (2, SIZE, SIZE), corners (4, 2) in its pixels and index of its kind, of some body of the film.
+
+    varied: with another contrast than the film's.
+    """
     left = film.facing_left()
     pixels, points = left.radiograph.pixels, left.landmarks_px
     body = _some_body(points, rng)
     view = close_up_of(_misplaced(body.endplate, rng), "film")
-    contrast = Contrast.draw(rng)
+    contrast = Contrast.draw(rng) if varied else None
     seen = []
     for channel in close_up.channels(view):
         crop, inside = cut(pixels, channel, SIZE, SIZE)
-        seen.append(standardised(contrast.apply(crop, rng), inside))
+        seen.append(standardised(crop if contrast is None else contrast.apply(crop, rng), inside))
     corners = view.apply(body.corners).astype(np.float32)
     return np.stack(seen), corners, np.array(KINDS.index(body.kind))
 
@@ -137,7 +140,7 @@ def _answers(network: nn.Module, cases: list[tuple[np.ndarray, ...]]) -> list[cl
     return found
 
 
-def _figures(network: nn.Module, cases: list[tuple[np.ndarray, ...]]) -> dict[str, float]:
+def close_up_figures(network: nn.Module, cases: list[tuple[np.ndarray, ...]]) -> dict[str, float]:
     """Corner errors as shares of the endplate's depth, `error` with each capped at half of it; and kinds named wrong."""
     found = _answers(network, cases)
     apart = np.stack([answer.corners - case[1] for answer, case in zip(found, cases, strict=True)])

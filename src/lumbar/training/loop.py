@@ -106,7 +106,7 @@ def train(task: Task, recipe: Recipe, folder: Path, device: torch.device, about:
         task_bar = bar.add_task("training", total=1.0, note="")
         bar.update(task_bar, completed=done)
         while done < 1.0:
-            losses = _one_step(task, in_step, optimiser, next(source), recipe, done, step, device)
+            losses = one_step(task, in_step, optimiser, next(source), recipe, done, step, device)
             step += 1
             done = done_by_now()
             if log is None:
@@ -138,7 +138,7 @@ def _bar(shown: bool) -> Progress:
     return Progress(*columns, TextColumn("{task.fields[note]}"), refresh_per_second=1, disable=not shown)
 
 
-def _one_step(
+def one_step(
     task: Task,
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -148,6 +148,7 @@ def _one_step(
     step: int,
     device: torch.device,
 ) -> dict[str, Tensor]:
+    """One batch learnt, at the learning rate that falls due when the share `done` of the training is over; returns the losses."""
     network.train()
     moved = tuple(tensor.to(device) for tensor in batch)
     images = moved[0].to(memory_format=torch.channels_last)

@@ -56,7 +56,7 @@ def run(
     Raises ValueError for a size, method or device that is not allowed, FileNotFoundError for missing weights.
     """
     films = films_of(data, recipe.seed, first_films, split)
-    where = _device(device)
+    where = device_called(device)
     if stage == "localiser":
         side = _multiple_of_32("height", height or 640)
         if width not in (None, side):
@@ -141,7 +141,8 @@ def method_called(name: str) -> LandmarkMethod:
     return METHODS[name]()
 
 
-def _device(name: str) -> torch.device:
+def device_called(name: str) -> torch.device:
+    """The device of that name; "auto" takes the graphics card where there is one. Raises ValueError where it is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name not in ("cpu", "cuda"):
