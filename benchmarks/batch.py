@@ -1,10 +1,10 @@
 """`lumbar batch` on this machine: what many films cost beside their networks, what a second process brings, and kill -9.
 
-    python benchmarks/batch.py speed FOLDER [--films 80] [--rounds 2] [--json FILE]
+    python benchmarks/batch.py speed FOLDER [--films 128] [--rounds 2] [--json FILE]
     python benchmarks/batch.py endurance FOLDER OUT [--films 5000] [--distinct 250] [--kills 3] [--json FILE]
 
 FOLDER holds films, such as `lumbar synthesise` writes. speed: films a second of one process and of two, and of one and two actors of
-Ray, each process on one core, in a job of links to eight films without its first shards; beside them what the networks
+Ray, each process on one core, in a job of links to 32 films without its first shards of so many; beside them what the networks
 alone reach on these films in as many processes at once. endurance: a job of so many films, all of them links to a few distinct ones, killed with -9 so
 many times and given again; then the rows of every film must be those of the job of the distinct films alone, and the memory of the
 processes must not have grown. Ends with 1 where that does not hold.
@@ -34,7 +34,7 @@ from networks import about, timed_reader
 from lumbar.films import open_film
 from lumbar.runtime import PRECISIONS
 
-SHARD, TURNS = 8, 3
+SHARD = 32
 GROWTH = 1.05
 
 
@@ -43,7 +43,7 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = arguments.add_subparsers(dest="command", required=True)
     speeds, lasts = commands.add_parser("speed"), commands.add_parser("endurance")
-    for command, films in ((speeds, 80), (lasts, 5000)):
+    for command, films in ((speeds, 128), (lasts, 5000)):
         command.add_argument("folder", type=Path)
         command.add_argument("--films", type=int, default=films)
         command.add_argument("--precision", choices=PRECISIONS, default="fp32")
@@ -108,9 +108,9 @@ def _networks_alone(films: list[Path], precision: str) -> float:
     reader, clock = timed_reader(precision, time.perf_counter)
     reader.read(open_film(films[0]), "warm")
     clock[0] = 0.0
-    for film in films * TURNS:
+    for film in films:
         reader.read(open_film(film), film.name)
-    return len(films) * TURNS / clock[0]
+    return len(films) / clock[0]
 
 
 def films_a_second(films: list[Path], count: int, precision: str, processes: int, *options: object) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,7 @@ def cut(
     """
     import cv2
 
-    scale = np.abs(np.linalg.eigvals(film_to_crop.linear)).max()
+    scale = _largest_eigenvalue(film_to_crop.linear)
     block = max(1, int(1 / scale + 0.35))
     if min(pixels.shape) < 2 * block:
         block = 1
@@ -49,6 +51,14 @@ def cut(
     return crop.astype(np.float32, copy=False), inside
 
 
+def _largest_eigenvalue(matrix: FloatArray) -> float:
+    """The largest absolute eigenvalue of a 2 x 2 matrix: numpy's way takes ten times as long."""
+    (a, b), (c, d) = matrix.tolist()
+    half, determinant = (a + d) / 2, a * d - b * c
+    apart = half * half - determinant
+    return math.sqrt(determinant) if apart < 0 else abs(half) + math.sqrt(apart)
+
+
 def _between(places: FloatArray, size: int) -> NDArray[np.bool_]:
     """Which places along an axis of the film lie on it."""
     return np.asarray((places >= -0.5) & (places <= size - 0.5))
@@ -56,11 +66,13 @@ def _between(places: FloatArray, size: int) -> NDArray[np.bool_]:
 
 def standardised(crop: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The crop with mean 0 and deviation 1 over the film; 0 outside it. This is what the networks see."""
-    seen: NDArray[np.float32] = crop[inside]
+    whole = bool(inside.all())
+    seen: NDArray[np.float32] = crop if whole else crop[inside]
     if seen.size == 0:
         return np.zeros_like(crop)
     out: NDArray[np.float32] = ((crop - seen.mean()) / (seen.std() + 1e-3)).astype(np.float32, copy=False)
-    out[~inside] = 0.0
+    if not whole:
+        out[~inside] = 0.0
     return out
 
 

@@ -213,6 +213,8 @@ def _deep_grey(image: Image.Image) -> Grey:
 
 
 def _stretched_between_extremes(values: NDArray[Any]) -> Grey:
+    if np.issubdtype(values.dtype, np.integer):
+        return stretched(values, float(values.min()), float(values.max()))
     finite = np.isfinite(values)
     if not finite.any():
         raise UnreadableFilm("the image holds no finite number", _AS_PNG)
