@@ -36,6 +36,9 @@ on lumbar-bench-1's validation films the corners come out alike, from a fifth of
 CLEAR_FACING = 0.3
 """A film whose two facing scores differ by more says clearly which way it faces."""
 
+SURE_FACING = 0.6
+"""Landmarks with a larger mean confidence were not read the wrong way round: of 78 simulated films, the surest reached 0.56 so."""
+
 LEAST_CORNERS = 8
 """Fewer corners are no lumbar spine either."""
 
@@ -85,7 +88,7 @@ class Sight:
     """What is seen on a film that is taken to face one way, before any body has a name.
 
     upright: film pixels -> the frame of `consensus`. consensus: None where there is no lumbar spine. named (6,): index of each
-    level's candidate as this film alone has it, -1 for none. box_score: the localiser's.
+    level's candidate as this film alone has it, -1 for none. box_score: the localiser's. surety: the mean confidence of the landmarks.
     """
 
     anterior: Side
@@ -93,6 +96,7 @@ class Sight:
     consensus: Consensus | None
     named: NDArray[np.intp] | None
     box_score: float
+    surety: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,12 +221,19 @@ class Reader:
         # Each side's score is the mean of what the film and its mirror image say.
         as_it_is, as_mirrored = (output[4:].max(axis=1) for output in outputs)
         left, right = float(as_it_is[0] + as_mirrored[1]) / 2, float(as_it_is[1] + as_mirrored[0]) / 2
-        looks = Side.LEFT if left >= right else Side.RIGHT
+        looks, turned = (Side.LEFT, Side.RIGHT) if left >= right else (Side.RIGHT, Side.LEFT)
         side = radiograph.anterior or looks
+        sight = self._see(radiograph, side, outputs[int(side is Side.RIGHT)])
         doubts = []
         if side is not looks and abs(left - right) > CLEAR_FACING:
             doubts.append(f"the film looks as if its anterior were on the {looks}, and it was read as on the {side}")
-        return self._see(radiograph, side, outputs[int(side is Side.RIGHT)]), doubts
+        elif radiograph.anterior is None and abs(left - right) <= CLEAR_FACING and sight.surety < SURE_FACING:
+            # It may face either way: a spine that is read the wrong way round is read with less confidence. The localiser's word
+            # stands unless the other way is read surely.
+            other = self._see(radiograph, turned, outputs[int(turned is Side.RIGHT)])
+            if other.surety > max(sight.surety, SURE):
+                sight = other
+        return sight, doubts
 
     def box(self, radiograph: Radiograph, anterior: Side) -> FloatArray | None:
         """The lumbosacral area (x0, y0, x1, y1) in the upright frame; None where the film shows no lumbar spine."""
@@ -259,7 +270,7 @@ class Reader:
             found = thorough if found is None else max(found, thorough, key=lambda each: each.surety)
         if found.surety < self.calibration.least_confidence or found.landmarks.present.sum() < LEAST_CORNERS:
             return nothing
-        return Sight(anterior, upright, found.consensus, found.named, score)
+        return Sight(anterior, upright, found.consensus, found.named, score, found.surety)
 
     def _first_look(self, radiograph: Radiograph, upright: Affine2D, box: FloatArray) -> _Found | None:
         """What few windows and the close-ups show; None where that leaves a corner without an error bar, as it does without close-ups."""
@@ -269,13 +280,17 @@ class Reader:
         return found if np.isfinite(found.landmarks.covariance_px[found.landmarks.present]).all() else None
 
     def _thorough_look(self, radiograph: Radiograph, upright: Affine2D, box: FloatArray) -> _Found:
-        """What all windows show, around other boxes, too, if need be; and the close-ups."""
-        found = self._placed(radiograph, upright, box, FILLS)
-        if found.surety < SURE:
-            # The box may be too long, too short, or off by some levels: the surest of several answers it.
-            others = (self._placed(radiograph, upright, other, FILLS) for other in _boxes_like(box))
-            found = max((found, *others), key=lambda each: each.surety)
-        return self._closer(radiograph, upright, found)
+        """What all windows and the close-ups show; around other boxes, too, if need be."""
+        found = self._closer(radiograph, upright, self._placed(radiograph, upright, box, FILLS))
+        # The box may be too long, too short, or off by some levels: the surest of several answers it. The close-ups have to say
+        # which that is, since the windows alone are as sure of wrong names.
+        fills = FILLS if self._close_up is None else FIRST_FILLS
+        for other in _boxes_like(box):
+            if found.surety >= SURE:
+                break
+            again = self._closer(radiograph, upright, self._placed(radiograph, upright, other, fills))
+            found = max(found, again, key=lambda each: each.surety)
+        return found
 
     def _placed(self, radiograph: Radiograph, upright: Affine2D, box: FloatArray, fills: Sequence[float]) -> _Found:
         """Bodies in the upright frame: found in windows around `box`, then again in windows around those with a name."""
@@ -325,12 +340,19 @@ class Reader:
 
 
 def _boxes_like(box: FloatArray) -> list[FloatArray]:
-    """The upper and the lower two thirds of a box (x0, y0, x1, y1), and half as much again around it."""
+    """Boxes where the spine may be that this one (x0, y0, x1, y1) misses: longer, shorter at either end, the next below, twice as large."""
     x0, y0, x1, y1 = box
-    third = (y1 - y0) / 3
+    wide, tall = x1 - x0, y1 - y0
+    third = tall / 3
     return [
         np.array(other)
-        for other in ((x0, y0, x1, y1 - third), (x0, y0 + third, x1, y1), (x0, y0 - third, x1, y1 + third))
+        for other in (
+            (x0, y0 - third, x1, y1 + third),
+            (x0, y0, x1, y1 - third),
+            (x0, y0 + third, x1, y1),
+            (x0, y0 + tall, x1, y1 + tall),
+            (x0 - wide / 2, y0 - tall / 2, x1 + wide / 2, y1 + tall / 2),
+        )
     ]
 
 
