@@ -11,7 +11,7 @@ from lumbar.landmarks import SpineLandmarks
 from lumbar.pipeline import CHECK_NAMES, RENAMED, Reader, window_around
 from lumbar.radiograph import PixelSpacing, Radiograph
 from lumbar.reading import NO_SPINE, Reading
-from lumbar.runtime import FOLDER, weights_in
+from lumbar.runtime import CLOSE_UP, FOLDER, network_at, weights_in
 from lumbar.synthesis import simulate_film
 
 UNSEEN = 4242
@@ -111,6 +111,45 @@ def test_a_given_facing_is_kept_and_doubted_where_the_film_looks_otherwise(reade
     assert reading.anterior is Side.RIGHT and reading.facing_source == "--facing"
     assert any("looks as if its anterior were on the left" in warning for warning in reading.warnings)
     assert reader.read(film).facing_source == "given" and not reader.read(film).warnings
+
+
+def with_localiser(change) -> Reader:
+    """The shipped reader, with what its localiser says changed: boxes (B, 4, N) and scores (B, 2, N)."""
+    weights = weights_in(FOLDER)
+    network = {stage: network_at(each.path, 1) for stage, each in weights.items()}
+
+    def localiser(batch):
+        (output,) = network["localiser"](batch)
+        return (np.concatenate(change(output[:, :4], output[:, 4:]), axis=1),)
+
+    size = weights["landmarks"].height, weights["landmarks"].width
+    return Reader(localiser, network["landmarks"], weights["localiser"].height, size, {}, network[CLOSE_UP])
+
+
+@pytest.mark.parametrize(("margin", "found"), [(0.1, Side.LEFT), (0.4, Side.RIGHT)])
+def test_a_film_that_may_face_either_way_is_looked_at_both_ways(margin, found):
+    """The localiser takes a film that faces left for one that faces right: by a little it is overruled, clearly it is believed."""
+
+    def mistaken(boxes, scores):
+        score = scores.max(axis=1)
+        wrong, right = score * 0.5, score * (0.5 - margin)
+        return boxes, np.stack([np.stack([right[0], wrong[0]]), np.stack([wrong[1], right[1]])])
+
+    film = replace(a_clear_film().radiograph, anterior=None)
+    assert with_localiser(mistaken).read(film).anterior is found
+
+
+def test_a_spine_beside_the_box_is_found():
+    """The box lies above the spine by its own height, as it may on films of the whole spine."""
+
+    def too_high(boxes, scores):
+        up = np.zeros_like(boxes)
+        up[:, [1, 3]] = boxes[:, [3]] - boxes[:, [1]]
+        return boxes - up, scores
+
+    film = a_clear_film()
+    reading = with_localiser(too_high).read(film.radiograph)
+    assert np.median(errors(reading, film.landmarks_px)) < 0.1
 
 
 def test_a_reader_takes_any_function_for_a_network():
