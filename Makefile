@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-slow test-pacs lint bench-simulator bench-pacs bench-networks bench-batch crosscheck desk system clean
+.PHONY: demo test test-slow test-pacs lint bench-simulator bench-pacs bench-networks bench-training bench-batch crosscheck desk system clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/lumbar demo --out out
@@ -37,9 +37,13 @@ bench-pacs: $(VENV)/.dev
 bench-networks: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/networks.py
 
+# Training steps of all methods, and where their time goes.
+bench-training: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training.py
+
 # What `lumbar batch` makes of two cores; films are simulated first.
 bench-batch: $(VENV)/.dev
-	$(BIN)/lumbar synthesise --films 64 --seed 7 --workers 2 --out out/bench-films
+	$(BIN)/lumbar synthesise --films 32 --seed 7 --workers 2 --out out/bench-films
 	$(BIN)/python benchmarks/batch.py speed out/bench-films
 
 # The desk's page, built from desk/ into the package. Its build is committed, so that only who changes the page needs node.

@@ -62,11 +62,13 @@ def measured(names: list[str], height: int, recipe: Recipe, device: torch.device
     simulating = (time.process_time() - begun) / FILMS
     films = Films(lambda index: drawn[index % FILMS], lambda index: drawn[index % FILMS], 1)
     tasks = {name: landmark_task(METHODS[name](), height, height // 2, recipe, films) for name in names}
+    threads = torch.get_num_threads()
     batches = tasks[names[0]].batches(0)
     next(batches)
     begun = time.process_time()
     batch = next(batches)
     sampling = (time.process_time() - begun) / len(batch[0])
+    torch.set_num_threads(threads)  # drawing samples sets it to one
     rows = {name: {"macs": macs(task.network, (1, 3, height, height // 2))} for name, task in tasks.items()}
     steps = {name: Step(task, batch, recipe, device) for name, task in tasks.items()}
     peak = matrix_peak(recipe.precision, device)
