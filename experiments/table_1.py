@@ -38,8 +38,13 @@ def main() -> None:
     arguments.add_argument("--methods", nargs="+", choices=EVERY, default=EVERY)
     given = arguments.parse_args()
     for name in given.methods:
-        weights = trained(name, given)
-        scored(name, weights, given.bench / "test", RESULTS / "test")
+        if not kept(name, RESULTS / "test").exists():
+            scored(name, trained(name, given), given.bench / "test", RESULTS / "test")
+
+
+def kept(name: str, results: Path) -> Path:
+    """Where the result of `name` lies."""
+    return results / f"{name.replace(' ', '-')}.json"
 
 
 def trained(name: str, given: argparse.Namespace) -> Path:
@@ -56,14 +61,13 @@ def trained(name: str, given: argparse.Namespace) -> Path:
 
 
 def scored(name: str, weights: Path, data: Path, results: Path) -> None:
-    """Evaluate and keep the JSON of it."""
-    kept = results / f"{name.replace(' ', '-')}.json"
-    if kept.exists():
+    """Evaluate and keep the JSON of it, if it is not there."""
+    if kept(name, results).exists():
         return
     report = weights.parent / data.name
     lumbar("evaluate", data, "--run", weights, "--out", report)
     results.mkdir(parents=True, exist_ok=True)
-    kept.write_bytes((report / "evaluation.json").read_bytes())
+    kept(name, results).write_bytes((report / "evaluation.json").read_bytes())
 
 
 def lumbar(*arguments: object) -> None:
