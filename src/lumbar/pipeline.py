@@ -43,7 +43,7 @@ LEAST_CORNERS = 8
 """Fewer corners are no lumbar spine either."""
 
 SURE = 0.5
-"""Landmarks whose mean confidence is below this are looked for again around other boxes."""
+"""Landmarks whose mean confidence is below this are looked for again around other boxes, and do not overrule the localiser's facing."""
 
 CHECK_NAMES = "the networks are hardly sure which vertebra is which: check the names"
 
