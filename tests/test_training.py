@@ -161,6 +161,7 @@ def test_the_localisers_onnx_says_what_torch_says(tmp_path):
     torch.manual_seed(1)
     measured = export_onnx(yolov8n(2), tmp_path / "n.onnx", (3, 64, 64), ("boxes",), {})
     assert measured["difference_to_torch"] <= TOLERANCE
+    assert b".py" not in (tmp_path / "n.onnx").read_bytes()  # nothing of the machine that it was exported on
 
 
 def test_a_network_that_differs_is_not_written(tmp_path, monkeypatch):

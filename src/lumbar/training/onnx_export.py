@@ -43,13 +43,14 @@ def export_onnx(
     )
     assert program is not None
     program.optimize()
+    model = _without_traces(program.model_proto)
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as aside:
-        onnx.save(program.model_proto, aside, format="protobuf")
+        onnx.save(model, aside, format="protobuf")
         difference = compare(network, aside, shape)
         if difference > TOLERANCE:
             raise ValueError(f"ONNX differs from torch by {difference:.1e}, allowed is {TOLERANCE:.0e}: not written")
-        onnx.save(_halved(program.model_proto), aside, format="protobuf")
+        onnx.save(_halved(model), aside, format="protobuf")
         measured = {"difference_to_torch": difference, "change_by_halving": compare(network, aside, shape)}
     about = {**card, "height": shape[1], "width": shape[2], "outputs": list(outputs), **measured}
     with written_aside(path.with_suffix(".json")) as aside:
@@ -71,6 +72,13 @@ def compare(network: nn.Module, path: Path, shape: tuple[int, int, int]) -> floa
             scale = max(1.0, float(ours.abs().max()))
             worst = max(worst, float(np.abs(theirs - ours.numpy()).max()) / scale)
     return worst
+
+
+def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model without the lines of code that torch notes at every node, with the paths of the machine that they lie on."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+    return model
 
 
 def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
