@@ -5,7 +5,7 @@
 A reading is wrong where a marked corner is missing or a tenth of the endplate's depth is exceeded by the median corner error. The area
 under the ROC curve is given over the films that are answered, and over all films, where one that is refused counts as wrong, with
 confidence 0. Then the confidences of films that ought to be refused or doubted: white noise, and some of the folder's films upside down and cut
-off above the sacrum.
+off above the sacrum; of the last, those whose corners are another level's are counted.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.landmarks.spine import endplate_depth
 from lumbar.pipeline import Reader
 from lumbar.radiograph import Radiograph
+from lumbar.reading import Reading
 from lumbar.runtime import FOLDER, PRECISIONS, weights_in
 
 WRONG = 0.1
 UNFIT = 20
+SHIFT = 0.4
 
 
 def main() -> None:
@@ -66,19 +68,36 @@ def report(confidence: np.ndarray, wrong: np.ndarray, unsure: float) -> None:
 
 def report_unfit(reader: Reader, films: BuuFolder, first: int) -> None:
     """Print how surely films are read that show no lumbar spine, or one that cannot be named, and how many are answered."""
-    asked = replace(reader.calibration, least_box_score=0.0, least_confidence=0.0)
     given = [films[index] for index in range(min(first, len(films)))]
-    kinds = {
-        "white noise": [Radiograph(np.random.default_rng(n).random((600, 500), np.float32)) for n in range(first)],
-        "upside down": [replace(film.radiograph, pixels=film.radiograph.pixels[::-1]) for film in given],
-        "cut off above the sacrum": [above_sacrum(film) for film in given],
-    }
-    for kind, radiographs in kinds.items():
-        calibration, reader.calibration = reader.calibration, asked
-        confidence = [reader.read(radiograph).confidence for radiograph in track(radiographs, kind)]
-        reader.calibration = calibration
-        answered = sum(reader.read(radiograph).box is not None for radiograph in track(radiographs, kind))
-        print(f"{kind}: confidence {min(confidence):.2f} to {max(confidence):.2f}; {answered} of {first} answered")
+    noise = [Radiograph(np.random.default_rng(n).random((600, 500), np.float32)) for n in range(first)]
+    over = [replace(film.radiograph, pixels=film.radiograph.pixels[::-1]) for film in given]
+    print(f"white noise: {answers(reader, noise, 'white noise')[0]}")
+    print(f"upside down: {answers(reader, over, 'upside down')[0]}")
+    said, readings = answers(reader, [above_sacrum(film) for film in given], "cut off above the sacrum")
+    named_wrong = sum(level_off(reading, film) for reading, film in zip(readings, given, strict=True))
+    print(f"cut off above the sacrum: {said}, {named_wrong} of them named wrong")
+
+
+def answers(reader: Reader, radiographs: list[Radiograph], what: str) -> tuple[str, list[Reading]]:
+    """How surely films are read if nothing is refused, how many are answered, and the readings of these or empty ones."""
+    calibration, reader.calibration = (
+        reader.calibration,
+        replace(reader.calibration, least_box_score=0, least_confidence=0),
+    )
+    confidence = [reader.read(radiograph).confidence for radiograph in track(radiographs, what)]
+    reader.calibration = calibration
+    readings = [reader.read(radiograph) for radiograph in track(radiographs, what)]
+    answered = sum(reading.box is not None for reading in readings)
+    return (
+        f"confidence {min(confidence):.2f} to {max(confidence):.2f}; {answered} of {len(readings)} answered",
+        readings,
+    )
+
+
+def level_off(reading: Reading, film: AnnotatedFilm) -> bool:
+    """Whether what was found lies nearer to another level than to the one that it is called."""
+    error = np.linalg.norm(reading.landmarks.points_px - film.landmarks_px, axis=1) / endplate_depth(film.landmarks_px)
+    return bool(np.nanmedian(error) > SHIFT) if np.isfinite(error).any() else False
 
 
 def above_sacrum(film: AnnotatedFilm) -> Radiograph:

@@ -18,8 +18,10 @@ from lumbar.networks.yolov8 import yolov8n
 from lumbar.runtime import OnnxFunction, load_weights
 from lumbar.synthesis.writing import Order, write
 from lumbar.training import Recipe, checkpoint, export, films_in, run
+from lumbar.training.exported import load_exported
 from lumbar.training.landmark_task import landmark_figures
 from lumbar.training.onnx_export import TOLERANCE, compare, export_onnx
+from lumbar.training.runs import SHIPPED
 from tests import ranks_in_step
 from tests.every_method import every_method_but_slow
 from tests.spines_on_crops import a_column
@@ -117,6 +119,7 @@ def test_films_of_a_folder_are_counted_and_an_empty_folder_is_refused(tmp_path, 
         ({"method": "lsld"}, "method must be one of hourglass-2, .*lsld-net-levels; got 'lsld'"),
         ({"device": "tpu"}, "device must be auto, cpu or cuda; got 'tpu'"),
         ({"start_from": Path("nowhere")}, "no weights at nowhere"),
+        ({"start_from": Path("nowhere.onnx")}, "no weights at nowhere.onnx"),
     ],
 )
 def test_what_is_not_allowed_is_named(tmp_path, buu_folder, changes, message):
@@ -197,6 +200,40 @@ def test_a_close_up_network_is_trained_and_exported(tmp_path, buu_folder):
     assert corners.shape == (3, 4, 64, 64) and kinds.shape == (3, 8)
     with pytest.raises(ValueError, match="128 x 128 pixels: leave height and width out; got 256"):
         run("close-up", tmp_path / "run", a_recipe(), buu_folder, "", 256, None, None, "cpu")
+
+
+def test_training_goes_on_from_the_weights_that_ship(tmp_path, buu_folder):
+    """At a rate that moves nothing, corners are found as by weights that were trained, where new ones know nothing."""
+    recipe = a_recipe(learning_rate=1e-12)
+    error = {}
+    for start in (SHIPPED, None):
+        best = run("close-up", tmp_path / str(start), recipe, buu_folder, "", None, None, start, "cpu")
+        error[start] = float(checkpoint.read_tensors(best)[1]["median"])
+    assert error[SHIPPED] < 0.05 < 0.3 < error[None]
+
+
+def test_an_exported_network_comes_back_and_says_the_same_while_it_is_trained(tmp_path):
+    """With bias before the batch norm or none, and statistics that are far from 0 and 1."""
+    torch.manual_seed(0)
+
+    def build() -> torch.nn.Sequential:
+        first, second = torch.nn.Conv2d(3, 8, 3, bias=False), torch.nn.Conv2d(8, 2, 1)
+        return torch.nn.Sequential(first, torch.nn.BatchNorm2d(8), torch.nn.ReLU(), second, torch.nn.BatchNorm2d(2))
+
+    network, films = build(), 3 * torch.randn(8, 3, 64, 64) + 1
+    for _ in range(200):
+        network(films)
+    export_onnx(network, tmp_path / "n.onnx", (3, 64, 64), ("out",), {})
+    again = build()
+    load_exported(again, tmp_path / "n.onnx", films.split(4))
+    with torch.no_grad():
+        torch.testing.assert_close(again.eval()(films), network.eval()(films), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(again.train()(films), network.eval()(films), rtol=1e-3, atol=1e-3)
+    with pytest.raises(ValueError, match="holds other weights than this network's"):
+        load_exported(torch.nn.Conv2d(3, 8, 3), tmp_path / "n.onnx", films.split(4))
+    (tmp_path / "no.onnx").write_bytes(b"no network")
+    with pytest.raises(ValueError, match=r"no.onnx is not an ONNX file"):
+        load_exported(again, tmp_path / "no.onnx", films.split(4))
 
 
 @pytest.mark.slow

@@ -121,7 +121,9 @@ def train(
     workers: Annotated[int, typer.Option(min=0, help="Processes that make samples.")] = 1,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     save_every_s: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 120.0,
-    start_from: Annotated[Path | None, typer.Option(help="Weights (.safetensors) to begin with.")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Weights to begin with: .safetensors, an exported .onnx, or the word shipped.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
 ) -> None:
     """Train a network; a run that was killed goes on where it stood. The defaults are the paper's."""

@@ -45,7 +45,7 @@ def fit_same_bodies(spines: Sequence[AnatomicalSpine], shape_deviation: float = 
 
     spines: of one patient, in mm or all in one unknown unit that may differ in scale by a few per cent.
     shape_deviation: how much a projected body differs from film to film because the patient turned, a standard deviation in the
-    unit of the corners; it is added to the errors. A corner that one film lacks is taken from the body's shape on the others where
+    unit of the corners; it is added to the errors of reading, and what remains is that of the bone's place. A corner that one film lacks is taken from the body's shape on the others where
     three of its corners (S1: both) are there. A body that fewer than two films show so, or none shows whole, stays as it was read.
     Raises ValueError for fewer than two spines.
     """
@@ -71,7 +71,6 @@ def fit_same_bodies(spines: Sequence[AnatomicalSpine], shape_deviation: float = 
         if known:
             xy = np.arange(2)
             covariance[np.ix_(at, corners, xy, at, corners, xy)] = body.covariance
-            covariance[at[:, None], corners, :, at[:, None], corners] += turned
     squares, freedom = (sum(getattr(body, of) for body in bodies.values()) for of in ("squares", "freedom"))
     results = tuple(
         AnatomicalSpine(fitted[f], covariance[f, np.arange(COUNT), :, f, np.arange(COUNT)], spine.in_mm)

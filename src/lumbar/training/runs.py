@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -14,12 +15,13 @@ from lumbar.methods import METHODS
 from lumbar.networks.close_up_net import CloseUpNet
 from lumbar.networks.method import LandmarkMethod
 from lumbar.networks.yolov8 import yolov8n
-from lumbar.runtime import CLOSE_UP
+from lumbar.runtime import CLOSE_UP, FOLDER
 from lumbar.training import checkpoint
 from lumbar.training.close_up_task import close_up_task
+from lumbar.training.exported import load_exported
 from lumbar.training.landmark_task import View, landmark_task
 from lumbar.training.localiser_task import FACINGS, localiser_task
-from lumbar.training.loop import Recipe, train
+from lumbar.training.loop import Recipe, Task, train
 from lumbar.training.onnx_export import export_onnx
 from lumbar.training.stream import Films
 
@@ -28,6 +30,11 @@ SIMULATED_EPOCH = 350
 
 LOCALISER = "yolov8n"
 CLOSE_UP_METHOD = "close-up-unet"
+
+SHIPPED = Path("shipped")
+"""Stands for the weights that came with the package, where there is a choice of what to begin with."""
+
+_STATISTICS_OF = 64  # samples
 
 
 def films_in(data: Path | None) -> int:
@@ -53,6 +60,7 @@ def run(
 
     view: what the landmark network sees of a film. first_films: so many of `data` only.
     split: a folder of lists of patients as `datasets.Split` writes them; without it one film in eight is held out.
+    start_from: .safetensors of a training run, .onnx of an export, or `SHIPPED`.
     Raises ValueError for a size, method or device that is not allowed, FileNotFoundError for missing weights.
     """
     films = films_of(data, recipe.seed, first_films, split)
@@ -76,7 +84,7 @@ def run(
         task = landmark_task(method_called(method), tall, wide, recipe, films, view)
         about = {"method": method, "height": str(tall), "width": str(wide), "view": view.value}
     if start_from is not None:
-        load_weights(task.network, start_from)
+        _begin_with(FOLDER / f"{stage}.onnx" if start_from == SHIPPED else start_from, task, recipe.batch_size)
     return train(task, recipe, folder, where, about)
 
 
@@ -115,6 +123,15 @@ def export(stage: str, weights: Path, folder: Path, about: str) -> dict[str, flo
     validation = {k: v for k, v in found.items() if k not in ("method", "height", "width", "view")}
     card = {"stage": stage, "method": method, "about": about, "validation": validation}
     return export_onnx(network, folder / f"{stage}.onnx", (channels, height, width), outputs, card)
+
+
+def _begin_with(path: Path, task: Task, batch_size: int) -> None:
+    if path.suffix != ".onnx":
+        return load_weights(task.network, path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights at {path}")
+    samples = islice(task.batches(0), -(-_STATISTICS_OF // batch_size))
+    return load_exported(task.network, path, (batch[0] for batch in samples))
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
