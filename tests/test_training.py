@@ -17,16 +17,15 @@ from lumbar.methods import METHODS
 from lumbar.networks.yolov8 import yolov8n
 from lumbar.runtime import OnnxFunction, load_weights
 from lumbar.synthesis.writing import Order, write
-from lumbar.training import Recipe, checkpoint, export, films_in, run
+from lumbar.training import Recipe, Trainee, checkpoint, export, films_in, films_of, run
 from lumbar.training.exported import load_exported
 from lumbar.training.landmark_task import landmark_figures
 from lumbar.training.onnx_export import TOLERANCE, compare, export_onnx
 from lumbar.training.runs import SHIPPED
+from lumbar.training.stream import Films
 from tests import ranks_in_step
 from tests.every_method import every_method_but_slow
 from tests.spines_on_crops import a_column
-
-TINY = {"height": 64, "width": 32, "start_from": None, "device": "cpu"}
 
 
 def a_recipe(**changes) -> Recipe:
@@ -37,6 +36,15 @@ def step_of(path: Path) -> int:
     return int(json.loads(checkpoint.read_tensors(path)[1]["progress"])["step"])
 
 
+def tiny(method: str) -> Trainee:
+    return Trainee("landmarks", method, 64, 32)
+
+
+@pytest.fixture(scope="module")
+def films(buu_folder) -> Films:
+    return films_of(buu_folder, 0)
+
+
 @pytest.fixture(scope="module")
 def buu_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("buu")
@@ -44,8 +52,8 @@ def buu_folder(tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_run_leaves_weights_a_log_and_pictures(tmp_path, buu_folder):
-    best = run("landmarks", tmp_path, a_recipe(), buu_folder, "lsld-net", **TINY)
+def test_a_run_leaves_weights_a_log_and_pictures(tmp_path, films):
+    best = run(tiny("lsld-net"), films, a_recipe(), tmp_path)
     tensors, about = checkpoint.read_tensors(best)
     assert (
         about["method"] == "lsld-net"
@@ -57,10 +65,10 @@ def test_a_run_leaves_weights_a_log_and_pictures(tmp_path, buu_folder):
     assert b"predictions" in log.read_bytes()
 
 
-def test_a_second_run_goes_on_where_the_first_stopped(tmp_path, buu_folder):
-    run("localiser", tmp_path, a_recipe(), buu_folder, "", 64, 64, None, "cpu")
+def test_a_second_run_goes_on_where_the_first_stopped(tmp_path, films):
+    run(Trainee("localiser", height=64), films, a_recipe(), tmp_path)
     first = step_of(tmp_path / "last.safetensors")
-    run("localiser", tmp_path, a_recipe(epochs=2), buu_folder, "", 64, 64, None, "cpu")
+    run(Trainee("localiser", height=64), films, a_recipe(epochs=2), tmp_path)
     assert (first, step_of(tmp_path / "last.safetensors")) == (2, 4)
 
 
@@ -113,19 +121,18 @@ def test_films_of_a_folder_are_counted_and_an_empty_folder_is_refused(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("trainee", "changes", "message"),
     [
-        ({"height": 100}, "height must be a multiple of 32; got 100"),
-        ({"method": "lsld"}, "method must be one of hourglass-2, .*lsld-net-levels; got 'lsld'"),
-        ({"device": "tpu"}, "device must be auto, cpu or cuda; got 'tpu'"),
-        ({"start_from": Path("nowhere")}, "no weights at nowhere"),
-        ({"start_from": Path("nowhere.onnx")}, "no weights at nowhere.onnx"),
+        (Trainee("landmarks", height=100), {}, "height must be a multiple of 32; got 100"),
+        (tiny("lsld"), {}, "method must be one of hourglass-2, .*lsld-net-levels; got 'lsld'"),
+        (tiny("lsld-net"), {"device": "tpu"}, "device must be auto, cpu or cuda; got 'tpu'"),
+        (tiny("lsld-net"), {"start_from": Path("nowhere")}, "no weights at nowhere"),
+        (tiny("lsld-net"), {"start_from": Path("nowhere.onnx")}, "no weights at nowhere.onnx"),
     ],
 )
-def test_what_is_not_allowed_is_named(tmp_path, buu_folder, changes, message):
-    given = {**TINY, "method": "lsld-net", **changes}
+def test_what_is_not_allowed_is_named(tmp_path, films, trainee, changes, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        run("landmarks", tmp_path, a_recipe(), buu_folder, **given)
+        run(trainee, films, a_recipe(), tmp_path, **changes)
 
 
 def test_weights_are_chosen_by_landmark_error_and_missing_corners_count():
@@ -183,8 +190,8 @@ def test_comparing_notices_a_difference(tmp_path):
     assert compare(one, tmp_path / "n.onnx", (3, 64, 64)) < 1e-3 < compare(other, tmp_path / "n.onnx", (3, 64, 64))
 
 
-def test_a_trained_network_is_exported_with_its_card(tmp_path, buu_folder):
-    best = run("landmarks", tmp_path / "run", a_recipe(), buu_folder, "lsld-net-levels", **TINY)
+def test_a_trained_network_is_exported_with_its_card(tmp_path, films):
+    best = run(tiny("lsld-net-levels"), films, a_recipe(), tmp_path / "run")
     export("landmarks", best, tmp_path / "weights", "four simulated films")
     weights = load_weights(tmp_path / "weights", "landmarks")
     assert weights.card["about"] == "four simulated films" and float(weights.card["validation"]["error"]) <= 0.5
@@ -192,22 +199,22 @@ def test_a_trained_network_is_exported_with_its_card(tmp_path, buu_folder):
     assert heatmap.shape == (1, 6, 16, 8) and centre.shape == (1, 2, 16, 8) and corner.shape == (1, 8, 16, 8)
 
 
-def test_a_close_up_network_is_trained_and_exported(tmp_path, buu_folder):
-    best = run("close-up", tmp_path / "run", a_recipe(), buu_folder, "", None, None, None, "cpu")
+def test_a_close_up_network_is_trained_and_exported(tmp_path, films):
+    best = run(Trainee("close-up"), films, a_recipe(), tmp_path / "run")
     measured = export("close-up", best, tmp_path / "weights", "four simulated films")
     assert measured["difference_to_torch"] <= TOLERANCE
     corners, kinds = OnnxFunction(tmp_path / "weights" / "close-up.onnx", 1)(np.zeros((3, 2, 128, 128), np.float32))
     assert corners.shape == (3, 4, 64, 64) and kinds.shape == (3, 8)
     with pytest.raises(ValueError, match="128 x 128 pixels: leave height and width out; got 256"):
-        run("close-up", tmp_path / "run", a_recipe(), buu_folder, "", 256, None, None, "cpu")
+        run(Trainee("close-up", height=256), films, a_recipe(), tmp_path / "run")
 
 
-def test_training_goes_on_from_the_weights_that_ship(tmp_path, buu_folder):
+def test_training_goes_on_from_the_weights_that_ship(tmp_path, films):
     """At a rate that moves nothing, corners are found as by weights that were trained, where new ones know nothing."""
     recipe = a_recipe(learning_rate=1e-12)
     error = {}
     for start in (SHIPPED, None):
-        best = run("close-up", tmp_path / str(start), recipe, buu_folder, "", None, None, start, "cpu")
+        best = run(Trainee("close-up"), films, recipe, tmp_path / str(start), start)
         error[start] = float(checkpoint.read_tensors(best)[1]["median"])
     assert error[SHIPPED] < 0.05 < 0.3 < error[None]
 

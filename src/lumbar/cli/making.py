@@ -146,18 +146,12 @@ def train(
     )
     best = or_usage(
         lambda: training.run(
-            stage.value,
-            out,
+            training.Trainee(stage.value, method, height, width, training.View(view)),
+            training.films_of(data, seed, first_films, split),
             recipe,
-            data,
-            method,
-            height,
-            width,
+            out,
             start_from,
             device,
-            training.View(view),
-            first_films,
-            split,
         )
     )
     stdout.print(str(best), soft_wrap=True)

@@ -4,6 +4,17 @@ from lumbar.training.landmark_task import View
 from lumbar.training.loop import Recipe
 from lumbar.training.prediction import TrainedMethod, shipped_localiser
 from lumbar.training.quantisation import quantise
-from lumbar.training.runs import export, films_in, run
+from lumbar.training.runs import Trainee, export, films_in, films_of, run
 
-__all__ = ["Recipe", "TrainedMethod", "View", "export", "films_in", "quantise", "run", "shipped_localiser"]
+__all__ = [
+    "Recipe",
+    "TrainedMethod",
+    "Trainee",
+    "View",
+    "export",
+    "films_in",
+    "films_of",
+    "quantise",
+    "run",
+    "shipped_localiser",
+]

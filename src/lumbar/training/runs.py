@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -42,56 +43,59 @@ def films_in(data: Path | None) -> int:
     return SIMULATED_EPOCH if data is None else len(BuuFolder.open(data))
 
 
-def run(
-    stage: str,
-    folder: Path,
-    recipe: Recipe,
-    data: Path | None,
-    method: str,
-    height: int | None,
-    width: int | None,
-    start_from: Path | None,
-    device: str,
-    view: View = View.BOX,
-    first_films: int | None = None,
-    split: Path | None = None,
-) -> Path:
-    """Train `stage` in `folder`, or go on there; returns the file with the best weights.
+@dataclass(frozen=True, slots=True)
+class Trainee:
+    """The network that is trained, and the size of what it sees; None: that of the paper, 640 (localiser) or 1024 x 512.
 
-    view: what the landmark network sees of a film. first_films: so many of `data` only.
-    split: a folder of lists of patients as `datasets.Split` writes them; without it one film in eight is held out.
+    stage: one of `runtime.STAGES`. method: one of `METHODS`, and view: what is seen of a film; both for landmarks alone.
+    """
+
+    stage: str
+    method: str = "lsld-net"
+    height: int | None = None
+    width: int | None = None
+    view: View = View.BOX
+
+    def task(self, recipe: Recipe, films: Films) -> tuple[Task, dict[str, str]]:
+        """What is to be trained, and what its weights say about themselves. Raises ValueError for a size or method that is not allowed."""
+        if self.stage == "localiser":
+            side = _multiple_of_32("height", self.height or 640)
+            if self.width not in (None, side):
+                raise ValueError(f"the localiser's input is square: width must be {side} or left out; got {self.width}")
+            return localiser_task(side, recipe, films), {"method": LOCALISER, "height": str(side), "width": str(side)}
+        if self.stage == CLOSE_UP:
+            if (self.height or SIZE, self.width or SIZE) != (SIZE, SIZE):
+                raise ValueError(
+                    f"a close-up has {SIZE} x {SIZE} pixels: leave height and width out; got {self.height}, {self.width}"
+                )
+            return close_up_task(recipe, films), {"method": CLOSE_UP_METHOD, "height": str(SIZE), "width": str(SIZE)}
+        tall = _multiple_of_32("height", self.height or 1024)
+        wide = _multiple_of_32("width", self.width or tall // 2)
+        about = {"method": self.method, "height": str(tall), "width": str(wide), "view": self.view.value}
+        return landmark_task(method_called(self.method), tall, wide, recipe, films, self.view), about
+
+
+def run(
+    trainee: Trainee, films: Films, recipe: Recipe, folder: Path, start_from: Path | None = None, device: str = "auto"
+) -> Path:
+    """Train in `folder`, or go on there; returns the file with the best weights.
+
     start_from: .safetensors of a training run, .onnx of an export, or `SHIPPED`.
     Raises ValueError for a size, method or device that is not allowed, FileNotFoundError for missing weights.
     """
-    films = films_of(data, recipe.seed, first_films, split)
     where = device_called(device)
-    if stage == "localiser":
-        side = _multiple_of_32("height", height or 640)
-        if width not in (None, side):
-            raise ValueError(f"the localiser's input is square: width must be {side} or left out; got {width}")
-        task = localiser_task(side, recipe, films)
-        about = {"method": LOCALISER, "height": str(side), "width": str(side)}
-    elif stage == CLOSE_UP:
-        if (height or SIZE, width or SIZE) != (SIZE, SIZE):
-            raise ValueError(
-                f"a close-up has {SIZE} x {SIZE} pixels: leave height and width out; got {height}, {width}"
-            )
-        task = close_up_task(recipe, films)
-        about = {"method": CLOSE_UP_METHOD, "height": str(SIZE), "width": str(SIZE)}
-    else:
-        tall = _multiple_of_32("height", height or 1024)
-        wide = _multiple_of_32("width", width or tall // 2)
-        task = landmark_task(method_called(method), tall, wide, recipe, films, view)
-        about = {"method": method, "height": str(tall), "width": str(wide), "view": view.value}
+    task, about = trainee.task(recipe, films)
     if start_from is not None:
-        _begin_with(FOLDER / f"{stage}.onnx" if start_from == SHIPPED else start_from, task, recipe.batch_size)
+        path = FOLDER / f"{trainee.stage}.onnx" if start_from == SHIPPED else start_from
+        _begin_with(path, task, recipe.batch_size)
     return train(task, recipe, folder, where, about)
 
 
-def films_of(data: Path | None, seed: int, first_films: int | None, split: Path | None) -> Films:
-    """Films to train on and to choose by: simulated where there is no `data`.
+def films_of(data: Path | None, seed: int, first_films: int | None = None, split: Path | None = None) -> Films:
+    """Films to train on and to choose by: simulated where there is no `data`, a folder in BUU format.
 
-    Raises ValueError, FileNotFoundError as `run` does.
+    first_films: so many of `data` only. split: a folder of lists of patients as `datasets.Split` writes them; without it one film in eight is held out.
+    Raises ValueError where there are too few films.
     """
     if data is None:
         return Films.simulated(seed)
