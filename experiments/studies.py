@@ -17,7 +17,7 @@ import numpy as np
 from rich.progress import track
 
 from lumbar.anatomy import LEVELS, Posture
-from lumbar.assessment import Verdict, assess_level, grade_of
+from lumbar.assessment import SlipGrade, Verdict, assess_level, grade_slip
 from lumbar.datasets import StudyCase, StudyFolder
 from lumbar.evaluation import ReadCase
 from lumbar.landmarks.spine import SpineLandmarks
@@ -27,6 +27,8 @@ from lumbar.reading import Reading
 from lumbar.runtime import FOLDER, PRECISIONS, weights_in
 from lumbar.study import LevelAssessment, assess_study
 from lumbar.whole_file import written_aside
+
+SURELY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def main() -> None:
     given.readings.mkdir(parents=True, exist_ok=True)
     studies = StudyFolder.open(given.studies).studies[: given.first]
     levels: list[Level] = []
-    grades: list[bool] = []
+    grades: list[tuple[bool, bool]] = []
     shifted = 0
     for study in track(studies, "reading"):
         readings = read(reader, study, given.readings)
@@ -64,7 +66,9 @@ def main() -> None:
     print(f"{len(studies)} studies, {shifted} with a film whose names are off")
     print_motion(levels)
     print_verdicts(levels)
-    print(f"grading accuracy over {len(grades)} levels of all films: {100 * np.mean(grades):.1f} %")
+    right, sure = np.array(grades).T
+    print(f"grading accuracy over {len(grades)} levels of all films: {100 * right.mean():.1f} %")
+    print(f"  where a grade has a probability of {SURELY}: {sure.sum()} levels, {100 * right[sure].mean():.1f} %")
     if given.figure:
         draw_reliability(levels, given.figure)
 
@@ -106,24 +110,30 @@ def levels_of(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[Lev
     ]
 
 
-def graded(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[bool]:
-    """Whether each level of each film has the grade and direction that its true corners give."""
-    right = []
+def graded(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[tuple[bool, bool]]:
+    """Whether each level of each film has the grade and direction that its true corners give, and whether it is read as surely so."""
+    found = []
     for posture, reading in readings.items():
         film = study.films[posture].open()
         true = SpineLandmarks.exact(film.landmarks_px).to_anatomical(film.anterior, film.radiograph.spacing)
-        slips = [
-            {m.site: m.value for m in measure(spine) if isinstance(m, Measurement) and m.quantity == SLIP.name}
+        known, read_as = (
+            {m.site: m for m in measure(spine) if isinstance(m, Measurement) and m.quantity == SLIP.name}
             for spine in (true, reading.spine)
-        ]
-        for site, value in slips[0].items():
-            read_as = slips[1].get(site)
-            right.append(read_as is not None and _signed_grade(read_as) == _signed_grade(value))
-    return right
+        )
+        for site, slip in known.items():
+            grade = grade_slip(site, slip.value, None)
+            seen = grade_slip(site, read_as[site].value, read_as[site].standard_error) if site in read_as else None
+            right = seen is not None and (seen.grade, seen.direction) == (grade.grade, grade.direction)
+            found.append((right, seen is not None and probability_of(seen) >= SURELY))
+    return found
 
 
-def _signed_grade(slip: float) -> int:
-    return int(np.sign(slip)) * grade_of(slip)
+def probability_of(seen: SlipGrade) -> float:
+    """That the grade is the one that is stated; 0 where the slip's error is not known."""
+    if seen.probability_at_least is None:
+        return 0.0
+    at_least = (1.0, *seen.probability_at_least, 0.0)
+    return at_least[seen.grade] - at_least[seen.grade + 1]
 
 
 def print_motion(levels: list[Level]) -> None:

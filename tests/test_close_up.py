@@ -24,7 +24,7 @@ from lumbar.landmarks.decoding import Candidates
 from lumbar.landmarks.second_look import look_closer
 from lumbar.networks.close_up_net import close_up_loss
 from lumbar.synthesis import simulate_film
-from lumbar.training.close_up_task import sample, turned_wrong
+from lumbar.training.close_up_task import sample
 from tests.spines import a_spine, on_film
 
 CELLS = SIZE // STRIDE
@@ -91,23 +91,6 @@ def test_a_sample_shows_the_body_that_it_names():
         else:
             assert np.isnan(corners).all()
     assert {NO_BODY, "S1", "L3"} <= seen
-
-
-def test_on_a_film_turned_wrong_a_body_is_looked_for_where_it_now_lies_and_counts_as_none():
-    """The film's pixels are blank but for the corners, each of which holds its number."""
-    points = np.round(on_film(a_spine()).points_px)
-    points += 50 - points.min(axis=0)
-    marked = np.zeros(points.max(axis=0)[::-1].astype(int) + 50, np.float32)
-    marked[points[:, 1].astype(int), points[:, 0].astype(int)] = 1 + np.arange(len(points))
-    found = set()
-    for seed in range(60):
-        turned, body = turned_wrong(marked, points, np.random.default_rng(seed))
-        first, second = (int(turned[int(y), int(x)]) - 1 for x, y in body.endplate)
-        assert body.endplate[0, 0] < body.endplate[1, 0] and body.kind == NO_BODY and np.isnan(body.corners).all()
-        mirrored = first == second + 1
-        assert mirrored or second == first + 1
-        found.add((min(first, second) % 4 == 2 and min(first, second) < 20, mirrored))
-    assert found == {(True, False), (False, True), (True, True)}
 
 
 def test_a_window_beyond_the_film_is_filled_and_still_answered():

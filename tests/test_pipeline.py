@@ -8,7 +8,7 @@ import pytest
 from lumbar import pipeline
 from lumbar.anatomy import Side
 from lumbar.landmarks import SpineLandmarks
-from lumbar.pipeline import CHECK_NAMES, RENAMED, Reader, window_around
+from lumbar.pipeline import CHECK_NAMES, RENAMED, UPSIDE_DOWN, Reader, window_around
 from lumbar.radiograph import PixelSpacing, Radiograph
 from lumbar.reading import NO_SPINE, Reading
 from lumbar.runtime import CLOSE_UP, FOLDER, network_at, weights_in
@@ -182,6 +182,36 @@ def test_films_read_together_keep_names_that_agree(reader):
     for radiograph, reading in zip(films, together, strict=True):
         np.testing.assert_allclose(reading.landmarks.points_px, reader.read(radiograph).landmarks.points_px)
         assert RENAMED not in reading.warnings
+
+
+def test_a_film_of_a_study_that_is_not_read_surely_is_turned_like_those_that_are():
+    """The localiser is clearly wrong about the first film that it sees: alone that is believed, in a study it is not."""
+    asked = []
+
+    def mistaken_once(boxes, scores):
+        asked.append(scores)
+        score = scores.max(axis=1) * 0.5
+        wrong, right = (score, 0.2 * score) if len(asked) == 1 else (0.2 * score, score)
+        return boxes, np.stack([np.stack([right[0], wrong[0]]), np.stack([wrong[1], right[1]])])
+
+    film = replace(a_clear_film().radiograph, anterior=None)
+    assert with_localiser(mistaken_once).read(film).anterior is Side.RIGHT
+    asked.clear()
+    readings = with_localiser(mistaken_once).read_together([film, film, film], ["flexion", "neutral", "extension"])
+    assert [reading.anterior for reading in readings] == [Side.LEFT] * 3
+
+
+@pytest.mark.parametrize("rows", [slice(None, None, -1), slice(None)])
+def test_a_film_that_lies_upside_down_is_told_so(reader, rows):
+    """Turned, or turned and mirrored; alone or among the others of its study."""
+    film = replace(a_clear_film().radiograph, anterior=None)
+    turned = replace(film, pixels=film.pixels[::-1, rows])
+    alone, (among, other, _) = (
+        reader.read(turned),
+        reader.read_together([turned, film, film], ["turned", "one", "other"]),
+    )
+    assert alone.box is None and among.box is None and other.box is not None
+    assert UPSIDE_DOWN in alone.warnings and UPSIDE_DOWN in among.warnings and UPSIDE_DOWN not in other.warnings
 
 
 def test_a_film_of_noise_does_not_cost_the_others_of_its_study_their_reading(reader):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,8 @@ LEAST_CORNERS = 8
 
 SURE = 0.5
 """Landmarks whose mean confidence is below this are looked for again around other boxes, and do not overrule the localiser's facing."""
+
+UPSIDE_DOWN = "the film looks as if it were upside down: turn it by 180 degrees"
 
 CHECK_NAMES = "the networks are hardly sure which vertebra is which: check the names"
 
@@ -89,6 +91,7 @@ class Sight:
 
     upright: film pixels -> the frame of `consensus`. consensus: None where there is no lumbar spine. named (6,): index of each
     level's candidate as this film alone has it, -1 for none. box_score: the localiser's. surety: the mean confidence of the landmarks.
+    doubts: what to doubt about the film as a whole.
     """
 
     anterior: Side
@@ -97,6 +100,7 @@ class Sight:
     named: NDArray[np.intp] | None
     box_score: float
     surety: float = 0.0
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,8 +163,8 @@ class Reader:
         facing_source: where `radiograph.anterior` came from, one of `reading.FACING_SOURCES`; where it is None, the facing is
         found from the film itself.
         """
-        sight, doubts = self._sight_of(radiograph)
-        return self._reading(radiograph, film, sight, sight.named, facing_source, doubts)
+        sight = self._sight_of(radiograph)
+        return self._reading(radiograph, film, sight, sight.named, facing_source, sight.doubts)
 
     def read_together(
         self,
@@ -173,17 +177,14 @@ class Reader:
 
         each: what goes through the films, such as a progress bar.
         """
-        sights, doubts_of = [], []
-        for radiograph in each(radiographs):
-            sight, doubts = self._sight_of(radiograph)
-            sights.append(sight)
-            doubts_of.append(doubts)
+        sights = self._seen_again(radiographs, [self._sight_of(radiograph) for radiograph in each(radiographs)])
         named = [sight.named for sight in sights]
+        doubts_of = [sight.doubts for sight in sights]
         seen = {i: sight.consensus.candidates for i, sight in enumerate(sights) if sight.consensus is not None}
         if len(seen) > 1:
             for i, together in zip(seen, name_together(list(seen.values())), strict=True):
                 if not np.array_equal(together, named[i]):  # type: ignore[arg-type]
-                    doubts_of[i].append(RENAMED)
+                    doubts_of[i] = (*doubts_of[i], RENAMED)
                 named[i] = together
         return [
             self._reading(radiograph, film, sight, names, facing_source, doubts)
@@ -215,25 +216,52 @@ class Reader:
             doubts=doubts,
         )
 
-    def _sight_of(self, radiograph: Radiograph) -> tuple[Sight, list[str]]:
-        """The film seen as facing the way that is given or else found, and what to doubt about that."""
+    def _sight_of(self, radiograph: Radiograph) -> Sight:
+        """The film seen as facing the way that is given or else found."""
         outputs = self._locate(radiograph)
-        # Each side's score is the mean of what the film and its mirror image say.
-        as_it_is, as_mirrored = (output[4:].max(axis=1) for output in outputs)
-        left, right = float(as_it_is[0] + as_mirrored[1]) / 2, float(as_it_is[1] + as_mirrored[0]) / 2
-        looks, turned = (Side.LEFT, Side.RIGHT) if left >= right else (Side.RIGHT, Side.LEFT)
+        looks, margin = _looks(outputs)
         side = radiograph.anterior or looks
-        sight = self._see(radiograph, side, outputs[int(side is Side.RIGHT)])
-        doubts = []
-        if side is not looks and abs(left - right) > CLEAR_FACING:
-            doubts.append(f"the film looks as if its anterior were on the {looks}, and it was read as on the {side}")
-        elif radiograph.anterior is None and abs(left - right) <= CLEAR_FACING and sight.surety < SURE_FACING:
+        sight = self._see(radiograph, side, outputs[int(side is Side.RIGHT)], self.calibration.unsure)
+        if side is not looks and margin > CLEAR_FACING:
+            doubt = f"the film looks as if its anterior were on the {looks}, and it was read as on the {side}"
+            sight = replace(sight, doubts=(doubt,))
+        elif radiograph.anterior is None and margin <= CLEAR_FACING and sight.surety < SURE_FACING:
             # It may face either way: a spine that is read the wrong way round is read with less confidence. The localiser's word
-            # stands unless the other way is read surely.
-            other = self._see(radiograph, turned, outputs[int(turned is Side.RIGHT)])
+            # stands unless the other way is read surely, which shows at once.
+            turned = looks.opposite
+            other = self._see(radiograph, turned, outputs[int(turned is Side.RIGHT)], doubt=0.0)
             if other.surety > max(sight.surety, SURE):
                 sight = other
-        return sight, doubts
+        if sight.surety < SURE and self._upside_down(radiograph):
+            return Sight(sight.anterior, sight.upright, None, None, sight.box_score, doubts=(UPSIDE_DOWN,))
+        return sight
+
+    def _upside_down(self, radiograph: Radiograph) -> bool:
+        """Whether the film, turned by 180 degrees, is at once read surely."""
+        turned = replace(radiograph, pixels=radiograph.pixels[::-1, ::-1])
+        outputs = self._locate(turned)
+        side = _looks(outputs)[0]
+        return self._see(turned, side, outputs[int(side is Side.RIGHT)], doubt=0.0).surety > SURE_FACING
+
+    def _seen_again(self, radiographs: Sequence[Radiograph], sights: Sequence[Sight]) -> list[Sight]:
+        """The films of one patient, those looked at again that are not read surely where others are.
+
+        They are searched thoroughly, since the others tell which of what is found is which; and where the sure ones all face the other way, that
+        way round, too.
+        """
+        sure = {sight.anterior for sight in sights if sight.surety >= SURE_FACING}
+        again = list(sights)
+        for i, (radiograph, sight) in enumerate(zip(radiographs, sights, strict=True)):
+            if not sure or sight.surety >= SURE_FACING or UPSIDE_DOWN in sight.doubts:
+                continue
+            outputs = self._locate(radiograph)
+            sides = [sight.anterior]
+            if radiograph.anterior is None and sure == {sight.anterior.opposite}:
+                sides.append(sight.anterior.opposite)
+            seen = [self._see(radiograph, side, outputs[int(side is Side.RIGHT)], SURE_FACING) for side in sides]
+            surest = max(sight, *seen, key=lambda each: each.surety)
+            again[i] = replace(surest, doubts=sight.doubts)
+        return again
 
     def box(self, radiograph: Radiograph, anterior: Side) -> FloatArray | None:
         """The lumbosacral area (x0, y0, x1, y1) in the upright frame; None where the film shows no lumbar spine."""
@@ -257,18 +285,23 @@ class Reader:
         edges, score, _ = best_box(output)
         return view.inverse.apply(edges.reshape(2, 2)).ravel(), float(score)
 
-    def _see(self, radiograph: Radiograph, anterior: Side, output: NDArray[Any]) -> Sight:
-        """The bodies on the film, taken to face this way; `output` is the localiser's."""
+    def _see(self, radiograph: Radiograph, anterior: Side, output: NDArray[Any], doubt: float) -> Sight:
+        """The bodies on the film, taken to face this way; looked for thoroughly where the first look is less sure than `doubt`.
+
+        output: the localiser's.
+        """
         upright = upright_frame(radiograph, anterior)
         box, score = self._boxed(radiograph, anterior, output)
         nothing = Sight(anterior, upright, None, None, score)
         if score < self.calibration.least_box_score:
             return nothing
         found = self._first_look(radiograph, upright, box)
-        if found is None or found.surety < self.calibration.unsure:
+        if doubt and (found is None or found.surety < doubt):
             thorough = self._thorough_look(radiograph, upright, box)
             found = thorough if found is None else max(found, thorough, key=lambda each: each.surety)
-        if found.surety < self.calibration.least_confidence or found.landmarks.present.sum() < LEAST_CORNERS:
+        if found is None or found.surety < self.calibration.least_confidence:
+            return nothing
+        if found.landmarks.present.sum() < LEAST_CORNERS:
             return nothing
         return Sight(anterior, upright, found.consensus, found.named, score, found.surety)
 
@@ -337,6 +370,13 @@ class Reader:
             return [decode(of_body, kind) for of_body, kind in zip(maps, kinds, strict=True)]
 
         return look
+
+
+def _looks(outputs: NDArray[Any]) -> tuple[Side, float]:
+    """Which way the film seems to face, and by how much: each side's score is the mean of what the film and its mirror image say."""
+    as_it_is, as_mirrored = (output[4:].max(axis=1) for output in outputs)
+    left, right = float(as_it_is[0] + as_mirrored[1]) / 2, float(as_it_is[1] + as_mirrored[0]) / 2
+    return (Side.LEFT, left - right) if left >= right else (Side.RIGHT, right - left)
 
 
 def _boxes_like(box: FloatArray) -> list[FloatArray]:

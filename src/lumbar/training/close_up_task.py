@@ -24,7 +24,6 @@ from lumbar.training.stream import Films, FilmStream, batches
 
 SAMPLES_OF_A_FILM = 24
 _SHARES = {ABOVE: 0.08, NO_BODY: 0.10}  # of samples that show no vertebra with a name
-_WRONG_WAY = 0.08  # of samples: a film upside down, mirrored or both, as it looks where the facing was mistaken
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,10 +66,7 @@ def sample(film: AnnotatedFilm, rng: np.random.Generator, varied: bool = True) -
     """
     left = film.facing_left()
     pixels, points = left.radiograph.pixels, left.landmarks_px
-    if rng.random() < _WRONG_WAY:
-        pixels, body = turned_wrong(pixels, points, rng)
-    else:
-        body = _some_body(points, rng)
+    body = _some_body(points, rng)
     view = close_up_of(_misplaced(body.endplate, rng), "film")
     contrast = Contrast.draw(rng) if varied else None
     seen = []
@@ -95,22 +91,6 @@ def _some_body(points: FloatArray, rng: np.random.Generator) -> Body:
     rows = rows_of(vertebra)
     corners[: rows.stop - rows.start] = points[rows]
     return Body(corners[:2], corners, vertebra.value)
-
-
-def turned_wrong(pixels: np.ndarray, points: FloatArray, rng: np.random.Generator) -> tuple[np.ndarray, Body]:
-    """The film upside down, mirrored or both, and one of its vertebrae where one that faces left would be looked for: it counts as none."""
-    over, mirrored = ((True, False), (False, True), (True, True))[int(rng.integers(3))]
-    endplates = [points[rows_of(v)][2 if over else 0 :][:2] for v in Vertebra if not (over and v is Vertebra.S1)]
-    shown = [endplate for endplate in endplates if not np.isnan(endplate).any()]
-    if not shown:
-        return pixels, _some_body(points, rng)
-    endplate = shown[int(rng.integers(len(shown)))].copy()
-    if over:
-        pixels, endplate[:, 1] = pixels[::-1], pixels.shape[0] - 1 - endplate[:, 1]
-    if mirrored:
-        pixels, endplate[:, 0] = pixels[:, ::-1], pixels.shape[1] - 1 - endplate[:, 0]
-        endplate = endplate[::-1]
-    return pixels, _unmarked(endplate, NO_BODY)
 
 
 def _unmarked(endplate: FloatArray, kind: str) -> Body:
