@@ -138,6 +138,8 @@ def probability_of(seen: SlipGrade) -> float:
 
 def print_motion(levels: list[Level]) -> None:
     """Errors of the changes, and how often 90 % intervals cover the truth."""
+    measured = sum(isinstance(level.together.change.angulation, Measurement) for level in levels)
+    print(f"changes of {measured} of {len(levels)} levels measured together")
     print(f"{'':10} {'error of the change, mean (median)':44} 90 % intervals cover")
     for site in ("all", *map(str, LEVELS)):
         here = [level for level in levels if site in ("all", level.site)]

@@ -74,6 +74,29 @@ def test_a_corner_that_was_read_badly_weighs_little():
     assert np.linalg.norm(fit.spines[0].points[row] - BENT.points[row]) < 0.3
 
 
+def misread(spine: AnatomicalSpine, vertebra: Vertebra, mm: float = 12.0) -> AnatomicalSpine:
+    """The body's inferior endplate so much too low."""
+    points = spine.points.copy()
+    points[rows_of(vertebra)][2:, 1] -= mm
+    return AnatomicalSpine(points, spine.covariance, True)
+
+
+def test_a_body_with_another_shape_on_one_film_is_fitted_to_the_others():
+    read = [BENT, misread(UPRIGHT, Vertebra.L3), STRAIGHT]
+    fit = fit_same_bodies(read)
+    assert fit.strange == {Vertebra.L3: {1}}
+    for found, given_, true in zip(fit.spines, read, FILMS, strict=True):
+        np.testing.assert_allclose(found.points, given_.points if true is UPRIGHT else true.points, atol=1e-6)
+    assert not fit_same_bodies(FILMS).strange
+
+
+def test_of_two_films_neither_is_believed():
+    read = [misread(BENT, Vertebra.L3), STRAIGHT]
+    fit = fit_same_bodies(read)
+    assert fit.strange == {Vertebra.L3: {0, 1}}
+    np.testing.assert_array_equal(fit.spines[0].points[rows_of(Vertebra.L3)], read[0].points[rows_of(Vertebra.L3)])
+
+
 def test_films_of_slightly_different_magnification_are_the_same_bodies():
     larger = AnatomicalSpine(STRAIGHT.points * 1.02, STRAIGHT.covariance, True)
     fit = fit_same_bodies([BENT, larger])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumbar.anatomy import Corner, Posture, Vertebra
+from lumbar.anatomy import Corner, Posture, Vertebra, rows_of
 from lumbar.assessment import StabilityCriteria, Verdict
 from lumbar.landmarks import AnatomicalSpine
 from lumbar.measurements import Unmeasurable
@@ -128,6 +128,23 @@ def test_vertebrae_of_two_patients_are_warned_of():
         w for w in assess_study(a_reading(IN_FLEXION), a_reading(stretched)).warnings if "two patients" in w
     ]
     assert "other shapes" in warning
+
+
+@pytest.mark.parametrize(("wrong", "measured"), [("f.png", False), ("n.png", True)])
+def test_a_body_that_was_misread_costs_its_levels_their_change_and_no_others(wrong, measured):
+    """Three films tell which is wrong: on the neutral one it is of no consequence for the change between the others."""
+    points = {"f.png": IN_FLEXION, "n.png": IN_NEUTRAL}[wrong].points.copy()
+    points[rows_of(Vertebra.L3)][2:, 1] -= 12
+    odd = a_reading(AnatomicalSpine(points, IN_FLEXION.covariance, True), wrong)
+    neutral, flexion, extension = (odd if film.film == wrong else film for film in films())
+    levels = {level.site: level for level in assess_study(flexion, extension, neutral).levels}
+    for site in ("L2/L3", "L3/L4"):
+        found = levels[site].change.angulation
+        assert isinstance(found, Unmeasurable) is not measured
+        if not measured:
+            assert found.reason == "L3 has another shape on the flexion film: it was misread"
+            assert levels[site].verdict.verdict is Verdict.UNDETERMINED
+    assert levels["L4/L5"].verdict.verdict is Verdict.UNSTABLE
 
 
 def test_without_spacing_a_rotation_beyond_its_threshold_is_still_unstable():

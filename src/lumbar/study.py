@@ -229,6 +229,7 @@ def assess_study(
     spines = dict(zip(films, together.spines, strict=True))
     joint = _of_two(together, list(films).index(Posture.FLEXION), list(films).index(Posture.EXTENSION))
     changes = measure_changes(spines[Posture.FLEXION], spines[Posture.EXTENSION], joint)
+    changes = tuple(_unless_misread(change, together, list(films)) for change in changes)
     bent, straight = (measure_lordosis(spines[p]) for p in (Posture.FLEXION, Posture.EXTENSION))
     lordosis = None
     if isinstance(bent, Measurement) and isinstance(straight, Measurement):
@@ -274,6 +275,17 @@ def _of_two(together: SameBodies, first: int, second: int) -> FloatArray:
     size = len(together.covariance) // len(together.spines)
     rows = np.concatenate([np.arange(film * size, (film + 1) * size) for film in (first, second)])
     return np.asarray(together.covariance[np.ix_(rows, rows)])
+
+
+def _unless_misread(change: LevelChange, together: SameBodies, postures: Sequence[Posture]) -> LevelChange:
+    """The change, or why there is none: a body of the level has another shape on the flexion or extension film."""
+    (level,) = (level for level in LEVELS if str(level) == change.site)
+    compared = {postures.index(Posture.FLEXION), postures.index(Posture.EXTENSION)}
+    for vertebra in (level.upper, level.lower):
+        if films := together.strange.get(vertebra, frozenset()) & compared:
+            where = " or the ".join(postures[film] for film in sorted(films))
+            return change.unmeasurable(f"{vertebra} has another shape on the {where} film: it was misread")
+    return change
 
 
 def order_by_posture(readings: Sequence[Reading]) -> Postures:

@@ -56,6 +56,11 @@ class LevelChange:
         """Translation, slip, angulation."""
         return self.translation, self.slip, self.angulation
 
+    def unmeasurable(self, reason: str) -> LevelChange:
+        """The level without any figure, for this reason."""
+        translation, slip, angulation = (Unmeasurable(figure.quantity, self.site, reason) for figure in self.figures)
+        return LevelChange(self.site, translation, slip, angulation, np.full((3, 3), np.nan))
+
 
 def measure_changes(
     flexion: AnatomicalSpine, extension: AnatomicalSpine, covariance: FloatArray | None = None
