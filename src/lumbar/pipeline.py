@@ -227,9 +227,9 @@ class Reader:
             sight = replace(sight, doubts=(doubt,))
         elif radiograph.anterior is None and margin <= CLEAR_FACING and sight.surety < SURE_FACING:
             # It may face either way: a spine that is read the wrong way round is read with less confidence. The localiser's word
-            # stands unless the other way is read surely, which shows at once.
+            # stands unless the other way is read surely.
             turned = looks.opposite
-            other = self._see(radiograph, turned, outputs[int(turned is Side.RIGHT)], doubt=0.0)
+            other = self._see(radiograph, turned, outputs[int(turned is Side.RIGHT)], self.calibration.unsure)
             if other.surety > max(sight.surety, SURE):
                 sight = other
         if sight.surety < SURE and self._upside_down(radiograph):
