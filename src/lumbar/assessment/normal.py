@@ -34,7 +34,10 @@ def probability_within(mean: FloatArray, covariance: FloatArray, limits: FloatAr
     0.95
     """
     mean, covariance, limits = (np.asarray(a, float) for a in (mean, covariance, limits))
-    return float(_within(mean[None], covariance, limits)[0])
+    within = float(_within(mean[None], covariance, limits)[0])
+    if (np.diagonal(covariance) > 0).all():  # beyond its reach the quadrature says 0, which no normal error allows
+        within = min(max(within, normal_tail(_REACH)), 1 - normal_tail(_REACH))
+    return within
 
 
 def _within(means: FloatArray, covariance: FloatArray, limits: FloatArray) -> FloatArray:
