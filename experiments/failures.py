@@ -5,7 +5,7 @@
 A reading is wrong where a marked corner is missing or a tenth of the endplate's depth is exceeded by the median corner error. The area
 under the ROC curve is given over the films that are answered, and over all films, where one that is refused counts as wrong, with
 confidence 0. Then the confidences of films that ought to be refused or doubted: white noise, and some of the folder's films upside down and cut
-off above the sacrum; of the last, those whose corners are another level's are counted.
+off above the sacrum: those that are told to be upside down, and those whose corners are another level's, are counted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lumbar.anatomy import Vertebra, rows_of
 from lumbar.datasets import BuuFolder
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.landmarks.spine import endplate_depth
-from lumbar.pipeline import Reader
+from lumbar.pipeline import UPSIDE_DOWN, Reader
 from lumbar.radiograph import Radiograph
 from lumbar.reading import Reading
 from lumbar.runtime import FOLDER, PRECISIONS, weights_in
@@ -72,14 +72,15 @@ def report_unfit(reader: Reader, films: BuuFolder, first: int) -> None:
     noise = [Radiograph(np.random.default_rng(n).random((600, 500), np.float32)) for n in range(first)]
     over = [replace(film.radiograph, pixels=film.radiograph.pixels[::-1]) for film in given]
     print(f"white noise: {answers(reader, noise, 'white noise')[0]}")
-    print(f"upside down: {answers(reader, over, 'upside down')[0]}")
+    said, readings = answers(reader, over, "upside down")
+    print(f"upside down: {said}, {sum(UPSIDE_DOWN in reading.warnings for reading in readings)} told to be so")
     said, readings = answers(reader, [above_sacrum(film) for film in given], "cut off above the sacrum")
     named_wrong = sum(level_off(reading, film) for reading, film in zip(readings, given, strict=True))
     print(f"cut off above the sacrum: {said}, {named_wrong} of them named wrong")
 
 
 def answers(reader: Reader, radiographs: list[Radiograph], what: str) -> tuple[str, list[Reading]]:
-    """How surely films are read if nothing is refused, how many are answered, and the readings of these or empty ones."""
+    """How surely films are read if none is refused for a low confidence, how many are answered, and the readings of all."""
     calibration, reader.calibration = (
         reader.calibration,
         replace(reader.calibration, least_box_score=0, least_confidence=0),

@@ -16,19 +16,23 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
-from lumbar.anatomy import LEVELS, Posture
+from lumbar.anatomy import LEVELS, Posture, Vertebra, rows_of
 from lumbar.assessment import SlipGrade, Verdict, assess_level, grade_slip
 from lumbar.datasets import StudyCase, StudyFolder
 from lumbar.evaluation import ReadCase
-from lumbar.landmarks.spine import SpineLandmarks
+from lumbar.landmarks.spine import SpineLandmarks, endplate_depth
 from lumbar.measurements import SLIP, LevelChange, Measurement, measure, measure_changes
 from lumbar.pipeline import Reader
 from lumbar.reading import Reading
 from lumbar.runtime import FOLDER, PRECISIONS, weights_in
-from lumbar.study import LevelAssessment, assess_study
+from lumbar.study import LevelAssessment, assess_study, fit_films
 from lumbar.whole_file import written_aside
 
+MISREAD = 0.15
+"""A body whose median corner error exceeds this share of an endplate's depth."""
+
 SURELY = 0.9
+"""A grade with at least this probability counts as sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +61,19 @@ def main() -> None:
     studies = StudyFolder.open(given.studies).studies[: given.first]
     levels: list[Level] = []
     grades: list[tuple[bool, bool]] = []
+    bodies: list[tuple[bool, bool]] = []
     shifted = 0
     for study in track(studies, "reading"):
         readings = read(reader, study, given.readings)
         shifted += any(names_off(study, posture, reading) for posture, reading in readings.items())
         levels += levels_of(study, readings)
         grades += graded(study, readings)
+        bodies += told_apart(study, readings)
     print(f"{len(studies)} studies, {shifted} with a film whose names are off")
+    misread, told = np.array(bodies).T
+    print(
+        f"told to be misread on some film: {told[misread].sum()} of {misread.sum()} bodies that are, {told[~misread].sum()} of {(~misread).sum()} others"
+    )
     print_motion(levels)
     print_verdicts(levels)
     right, sure = np.array(grades).T
@@ -108,6 +118,21 @@ def levels_of(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[Lev
         )
         for true, apart, level in zip(study.motions, alone, found.levels, strict=True)
     ]
+
+
+def told_apart(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[tuple[bool, bool]]:
+    """Of each body that is found on two films or more: whether it is misread on any, and whether its shapes tell."""
+    errors = []
+    for posture, reading in readings.items():
+        truth = study.films[posture].open().landmarks_px
+        errors.append(np.linalg.norm(reading.landmarks.points_px - truth, axis=1) / endplate_depth(truth))
+    strange = fit_films(readings).strange
+    bodies = []
+    for vertebra in Vertebra:
+        found = [error[rows_of(vertebra)] for error in errors if np.isfinite(error[rows_of(vertebra)]).any()]
+        if len(found) > 1:
+            bodies.append((max(np.nanmedian(error) for error in found) > MISREAD, vertebra in strange))
+    return bodies
 
 
 def graded(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[tuple[bool, bool]]:

@@ -286,9 +286,9 @@ class Reader:
         return view.inverse.apply(edges.reshape(2, 2)).ravel(), float(score)
 
     def _see(self, radiograph: Radiograph, anterior: Side, output: NDArray[Any], doubt: float) -> Sight:
-        """The bodies on the film, taken to face this way; looked for thoroughly where the first look is less sure than `doubt`.
+        """The bodies on the film, taken to face this way.
 
-        output: the localiser's.
+        output: the localiser's. doubt: where the first look is less sure, they are looked for thoroughly; 0: by the first look alone.
         """
         upright = upright_frame(radiograph, anterior)
         box, score = self._boxed(radiograph, anterior, output)
