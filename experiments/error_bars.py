@@ -16,9 +16,10 @@ import numpy as np
 from rich.progress import track
 from scipy.optimize import minimize
 
-from lumbar.anatomy import Side
+from lumbar.anatomy import Side, rows_of
 from lumbar.landmarks import SpineLandmarks
 from lumbar.landmarks.consensus import ErrorModel
+from lumbar.landmarks.spine import COUNT
 from lumbar.measurements import INTERVERTEBRAL_ANGLE, SLIP, Measurement, measure
 from lumbar.pipeline import Reader
 from lumbar.radiograph import PixelSpacing
@@ -31,23 +32,28 @@ NORMAL_90 = 1.645
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One film: what was found, what is true (22, 2), and what the looks left open (22, 2, 2) in squared depths; lengths in film pixels."""
+    """One film: what was found, what is true (22, 2), and what the looks left open (22, 2, 2) in squared depths; lengths in film pixels.
+
+    wider (22,): by what factor the model in use widens the error bars of each corner's vertebra, which is not fitted here.
+    """
 
     found: SpineLandmarks
     truth: np.ndarray
     left_open: np.ndarray
+    wider: np.ndarray
     depth: float
     anterior: Side
     spacing: PixelSpacing | None
 
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
-        """What was left open (N, 2, 2) and the error (N, 2) of every corner that lies on the film, in depths."""
+        """What was left open (N, 2, 2) and the error (N, 2), over `wider`, of every corner that lies on the film, in depths."""
         known = np.isfinite(self.truth[:, 0])
-        return self.left_open[known], (self.found.points_px - self.truth)[known] / self.depth
+        error = (self.found.points_px - self.truth) / self.depth / self.wider[:, None]
+        return self.left_open[known], error[known]
 
     def normalised(self, model: ErrorModel) -> dict[str, list[float]]:
         """Errors of slips and angles in the standard errors that `model` gives them."""
-        covariance = model.covariance(self.left_open, 1.0) * self.depth**2
+        covariance = model.covariance(self.left_open, 1.0) * (self.wider[:, None, None] * self.depth) ** 2
         seen = measure(replace(self.found, covariance_px=covariance).to_anatomical(self.anterior, self.spacing))
         exact = measure(SpineLandmarks.exact(self.truth).to_anatomical(self.anterior, self.spacing))
         z: dict[str, list[float]] = {SLIP.name: [], INTERVERTEBRAL_ANGLE.name: []}
@@ -83,6 +89,9 @@ def main() -> None:
 def collect(reader: Reader, seed: int, films: int) -> list[Read]:
     """The films that are read whole and named right."""
     model = reader.calibration.errors
+    wider = np.ones(COUNT)
+    for vertebra, factor in model.wider.items():
+        wider[rows_of(vertebra)] = factor
     found, shifted = [], 0
     for index in track(range(films), "reading"):
         film = simulate_film(seed, index)
@@ -93,8 +102,10 @@ def collect(reader: Reader, seed: int, films: int) -> list[Read]:
         if np.nanmedian(np.linalg.norm(landmarks.points_px - film.landmarks_px, axis=1)) > SHIFT * depth:
             shifted += 1
             continue
-        left_open = (landmarks.covariance_px / depth**2 - model.least_deviation**2 * np.eye(2)) / model.spread_share
-        found.append(Read(landmarks, film.landmarks_px, left_open, depth, film.anterior, film.radiograph.spacing))
+        covariance = landmarks.covariance_px / (wider[:, None, None] * depth) ** 2
+        left_open = (covariance - model.least_deviation**2 * np.eye(2)) / model.spread_share
+        radiograph = film.radiograph
+        found.append(Read(landmarks, film.landmarks_px, left_open, wider, depth, film.anterior, radiograph.spacing))
     print(f"set {seed}: {len(found)} of {films} films used, {shifted} with names off")
     return found
 

@@ -54,6 +54,9 @@ def main() -> None:
     training.add_argument("--stage", choices=tuple(BATCHES), default="landmarks")
     training.add_argument("--steps", type=int, default=800)
     training.add_argument("--seed", type=int, default=1)
+    training.add_argument(
+        "--precision", choices=("bf16", "fp32"), default="bf16", help="fp32 is faster where a CPU has no bf16"
+    )
     scoring = commands.add_parser("score")
     scoring.add_argument("folder", type=Path)
     scoring.add_argument("runs", type=Path, nargs="+")
@@ -63,7 +66,9 @@ def main() -> None:
         left_out = frozenset([Part(given.without)] if given.without else [])
         films = films_without(left_out, given.seed) if given.data is None else films_of(given.data)
         about = str(given.data or f"without {given.without or 'nothing'}")
-        train_on(films, given.out, about, given.stage, given.steps, given.seed, epochs=2 if given.data is None else 1)
+        epochs = 2 if given.data is None else 1
+        recipe = budget(given.stage, given.steps, given.seed, epochs, given.precision)
+        train_on(films, given.out, about, given.stage, recipe)
     else:
         print(f"{'run':32} names off  median  mean (capped at half a depth)")
         for run in given.runs:
@@ -83,19 +88,24 @@ def films_of(folder: Path) -> Films:
     return Films(lambda index: cases[index % len(cases)].open(), lambda index: simulate_film(HELD_OUT, index), 64)
 
 
-def train_on(films: Films, out: Path, films_from: str, stage: str, steps: int, seed: int, epochs: int) -> Path:
-    """The budget: `steps` batches of eight 256 x 128 crops, or of 64 close-ups; of the weights after each epoch the best are kept."""
+def budget(stage: str, steps: int, seed: int, epochs: int, precision: str) -> Recipe:
+    """`steps` batches of eight 256 x 128 crops, or of 64 close-ups."""
     batch = BATCHES[stage]
-    recipe = Recipe(
+    return Recipe(
         epochs=epochs,
         epoch_films=steps * batch // epochs,
         batch_size=batch,
         learning_rate=1.5e-3,
         weight_decay=1e-3,
         schedule="cosine",
+        precision=precision,
         average=0.998,
         seed=seed,
     )
+
+
+def train_on(films: Films, out: Path, films_from: str, stage: str, recipe: Recipe) -> Path:
+    """Of the weights after each epoch the best are kept."""
     about = {"films": films_from}
     if stage == CLOSE_UP:
         task = close_up_task(recipe, films)

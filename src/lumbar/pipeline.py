@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lumbar.anatomy import Side
+from lumbar.anatomy import Side, Vertebra
 from lumbar.crop import cut, network_input, standardised
 from lumbar.geometry import Affine2D, FloatArray, letterbox
 from lumbar.landmarks import SpineLandmarks
 from lumbar.landmarks.close_up import CloseUp, cut_close_up, decode
 from lumbar.landmarks.consensus import Consensus, ErrorModel, Window, agree, named_landmarks
-from lumbar.landmarks.decoding import Candidates, find_level_candidates, name_by_level
+from lumbar.landmarks.decoding import NO_CANDIDATES, Candidates, find_level_candidates, name_by_level
 from lumbar.landmarks.same_names import name_together
 from lumbar.landmarks.second_look import Look, look_closer
 from lumbar.localisation import LumbosacralBox
@@ -68,7 +68,7 @@ WITH_CLOSE_UPS = Calibration(
     least_box_score=0.04,  # it need only point at a place: what lies there shows in the close-ups
     least_confidence=0.3,  # refuses wrong names and little else; what a film without a spine reaches is in the model card
     unsure=0.4,  # lies in a gap of the validation films' confidences
-    errors=ErrorModel(spread_share=0.403, least_deviation=0.006),
+    errors=ErrorModel(spread_share=0.403, least_deviation=0.006, wider={Vertebra.S1: 1.2}),
 )
 """Chosen on lumbar-bench-1's validation films, the errors by experiments/error_bars.py on other simulated films; see the model card."""
 
@@ -81,6 +81,8 @@ WITHOUT_CLOSE_UPS = Calibration(
 """Of the paper's two stages alone."""
 
 RENAMED = "the vertebrae were named to agree with the other films of the study, not as this film alone suggests"
+
+UNLIKE_OTHERS = "what is seen on the film does not have the shapes of the study's other films"
 
 _NOTHING = (np.full((22, 2), np.nan), np.full((22, 2, 2), np.nan), np.zeros(22))
 
@@ -101,6 +103,11 @@ class Sight:
     box_score: float
     surety: float = 0.0
     doubts: tuple[str, ...] = ()
+
+    @property
+    def candidates(self) -> Candidates:
+        """Bodies that may be one of the six; none where there is no lumbar spine."""
+        return NO_CANDIDATES if self.consensus is None else self.consensus.candidates
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,15 +184,15 @@ class Reader:
 
         each: what goes through the films, such as a progress bar.
         """
-        sights = self._seen_again(radiographs, [self._sight_of(radiograph) for radiograph in each(radiographs)])
-        named = [sight.named for sight in sights]
-        doubts_of = [sight.doubts for sight in sights]
-        seen = {i: sight.consensus.candidates for i, sight in enumerate(sights) if sight.consensus is not None}
-        if len(seen) > 1:
-            for i, together in zip(seen, name_together(list(seen.values())), strict=True):
-                if not np.array_equal(together, named[i]):  # type: ignore[arg-type]
-                    doubts_of[i] = (*doubts_of[i], RENAMED)
-                named[i] = together
+        alone = [self._sight_of(radiograph) for radiograph in each(radiographs)]
+        if len(alone) > 1:
+            sights, named = self._seen_together(radiographs, alone)
+        else:
+            sights, named = alone, [sight.named for sight in alone]
+        doubts_of = [
+            sight.doubts if names is None or np.array_equal(names, sight.named) else (*sight.doubts, RENAMED)  # type: ignore[arg-type]
+            for sight, names in zip(sights, named, strict=True)
+        ]
         return [
             self._reading(radiograph, film, sight, names, facing_source, doubts)
             for radiograph, film, sight, names, doubts in zip(radiographs, films, sights, named, doubts_of, strict=True)
@@ -203,9 +210,12 @@ class Reader:
         box, landmarks = None, SpineLandmarks(*_NOTHING)
         if sight.consensus is not None and named is not None:
             found = named_landmarks(sight.consensus, self.calibration.errors, named)
-            box, landmarks = _on_film(sight.upright.inverse, found, sight.box_score)
-            if landmarks.confidence.mean() < self.calibration.unsure:
-                doubts = [*doubts, CHECK_NAMES]
+            if found.confidence.mean() < self.calibration.least_confidence or found.present.sum() < LEAST_CORNERS:
+                doubts = [*sight.doubts, UNLIKE_OTHERS]
+            else:
+                box, landmarks = _on_film(sight.upright.inverse, found, sight.box_score)
+                if landmarks.confidence.mean() < self.calibration.unsure:
+                    doubts = [*doubts, CHECK_NAMES]
         return Reading.of(
             film,
             radiograph.facing(sight.anterior),
@@ -243,25 +253,34 @@ class Reader:
         side = _looks(outputs)[0]
         return self._see(turned, side, outputs[int(side is Side.RIGHT)], doubt=0.0).surety > SURE_FACING
 
-    def _seen_again(self, radiographs: Sequence[Radiograph], sights: Sequence[Sight]) -> list[Sight]:
-        """The films of one patient, those looked at again that are not read surely where others are.
+    def _seen_together(
+        self, radiographs: Sequence[Radiograph], sights: Sequence[Sight]
+    ) -> tuple[list[Sight], list[NDArray[np.intp] | None]]:
+        """The films of one patient, seen and named as suits them all best.
 
-        They are searched thoroughly, since the others tell which of what is found is which; and where the sure ones all face the other way, that
-        way round, too.
+        A film that is not read surely is searched thoroughly, and the other way round, too, where its facing is not given: which of what
+        is found is right the other films tell. The surest film is left as it is, and one that shows no lumbar spine, too.
         """
-        sure = {sight.anterior for sight in sights if sight.surety >= SURE_FACING}
-        again = list(sights)
-        for i, (radiograph, sight) in enumerate(zip(radiographs, sights, strict=True)):
-            if not sure or sight.surety >= SURE_FACING or UPSIDE_DOWN in sight.doubts:
+        seen = list(sights)
+        together = name_together([sight.candidates for sight in seen])
+        surest = max(sight.surety for sight in sights)
+        for i in sorted(range(len(seen)), key=lambda i: -sights[i].surety):
+            if sights[i].consensus is None or sights[i].surety >= min(SURE_FACING, surest):
                 continue
-            outputs = self._locate(radiograph)
-            sides = [sight.anterior]
-            if radiograph.anterior is None and sure == {sight.anterior.opposite}:
-                sides.append(sight.anterior.opposite)
-            seen = [self._see(radiograph, side, outputs[int(side is Side.RIGHT)], SURE_FACING) for side in sides]
-            surest = max(sight, *seen, key=lambda each: each.surety)
-            again[i] = replace(surest, doubts=sight.doubts)
-        return again
+            for other in self._other_sights(radiographs[i], sights[i]):
+                tried = [*seen[:i], other, *seen[i + 1 :]]
+                again = name_together([sight.candidates for sight in tried])
+                if again.score > together.score:
+                    seen, together = tried, again
+        return seen, [
+            None if sight.consensus is None else named for sight, named in zip(seen, together.named, strict=True)
+        ]
+
+    def _other_sights(self, radiograph: Radiograph, sight: Sight) -> list[Sight]:
+        outputs = self._locate(radiograph)
+        sides = [sight.anterior] if radiograph.anterior is not None else [sight.anterior, sight.anterior.opposite]
+        found = [self._see(radiograph, side, outputs[int(side is Side.RIGHT)], SURE_FACING) for side in sides]
+        return [replace(other, doubts=sight.doubts) for other in found if other.consensus is not None]
 
     def box(self, radiograph: Radiograph, anterior: Side) -> FloatArray | None:
         """The lumbosacral area (x0, y0, x1, y1) in the upright frame; None where the film shows no lumbar spine."""

@@ -54,7 +54,7 @@ _WORDS = {
     **dict.fromkeys(("extension", "ext", "hyperextension"), Posture.EXTENSION),
 }
 
-SHAPE_DEVIATION = 0.01
+SHAPE_DEVIATION = 0.003
 """How much a body's projected corners differ between two films because the patient turned a little, in endplate depths."""
 
 STRANGE_MISFIT = 6.0

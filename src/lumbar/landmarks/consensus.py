@@ -6,15 +6,15 @@ that show it, and its corners are the median of what those windows say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lumbar.anatomy import Vertebra
 from lumbar.geometry import FloatArray
-from lumbar.landmarks.decoding import Candidates, name_by_level
+from lumbar.landmarks.decoding import NO_CANDIDATES, Candidates, name_by_level
 from lumbar.landmarks.spine import COUNT, SpineLandmarks
 
 Window = tuple[float, float, float, float]
@@ -29,10 +29,12 @@ class ErrorModel:
 
     spread_share: by how much the covariance that the looks give is to be multiplied.
     least_deviation: what all looks get wrong together, as a share of the mean depth of the named bodies.
+    wider: by what factor a vertebra's errors are larger than that; 1 for one that is not in it.
     """
 
     spread_share: float
     least_deviation: float
+    wider: Mapping[Vertebra, float] = field(default_factory=dict)
 
     def covariance(self, left_open: FloatArray, depth: float) -> FloatArray:
         """Covariance (..., 2, 2) of a corner's error, in the squared unit of `depth`.
@@ -41,6 +43,10 @@ class ErrorModel:
         [[13.0, 0.0], [0.0, 10.0]]
         """
         return np.asarray(self.spread_share * left_open + (self.least_deviation * depth) ** 2 * np.eye(2))
+
+    def covariance_of(self, vertebra: Vertebra, left_open: FloatArray, depth: float) -> FloatArray:
+        """Covariance (..., 2, 2) of the errors of this vertebra's corners."""
+        return np.asarray(self.wider.get(vertebra, 1.0) ** 2 * self.covariance(left_open, depth))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,8 +61,7 @@ def agree(looks: Sequence[tuple[Candidates, Window]]) -> Consensus:
     """Bring together candidates found through several windows (x0, y0, x1, y1), all in one frame."""
     centres = np.concatenate([found.centres for found, _ in looks])
     if len(centres) == 0:
-        empty = Candidates(np.zeros((0, 2)), np.zeros((0, 4, 2)), np.zeros((0, len(Vertebra))))
-        return Consensus(empty, np.zeros((0, 4, 2, 2)))
+        return Consensus(NO_CANDIDATES, np.zeros((0, 4, 2, 2)))
     corners = np.concatenate([found.corners for found, _ in looks])
     scores = np.concatenate([found.scores for found, _ in looks])
     look = np.concatenate([np.full(len(found), i) for i, (found, _) in enumerate(looks)])
@@ -107,11 +112,11 @@ def named_landmarks(consensus: Consensus, errors: ErrorModel, named: NDArray[np.
     if len(present) == 0:
         return SpineLandmarks(points[:COUNT], covariance[:COUNT], confidence[:COUNT])
     depth = float(np.mean(np.linalg.norm(found.corners[present, 0] - found.corners[present, 1], axis=-1)))
-    for level, index in enumerate(named):
+    for level, (vertebra, index) in enumerate(zip(Vertebra, named, strict=True)):
         if index < 0:
             continue
         rows = slice(4 * level, 4 * level + 4)
         points[rows] = found.corners[index]
-        covariance[rows] = errors.covariance(consensus.covariance[index], depth)
+        covariance[rows] = errors.covariance_of(vertebra, consensus.covariance[index], depth)
         confidence[rows] = min(1.0, float(found.scores[index, level]))
     return SpineLandmarks(points[:COUNT], covariance[:COUNT], confidence[:COUNT])

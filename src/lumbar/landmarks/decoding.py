@@ -44,6 +44,9 @@ class Candidates:
         return Candidates(to.apply(self.centres), to.apply(self.corners), self.scores)
 
 
+NO_CANDIDATES = Candidates(np.zeros((0, 2)), np.zeros((0, 4, 2)), np.zeros((0, VERTEBRAE)))
+
+
 def find_candidates(
     heatmap: NDArray[Any], centre_offset: NDArray[Any], corner_offset: NDArray[Any], reach: int = 0
 ) -> Candidates:
@@ -108,19 +111,19 @@ def name_by_order(candidates: Candidates) -> NDArray[np.intp]:
     return named
 
 
-def name_by_level(candidates: Candidates) -> NDArray[np.intp]:
+def name_by_level(candidates: Candidates, likeness: FloatArray | None = None) -> NDArray[np.intp]:
     """Names chosen jointly: the chain of candidates, top to bottom, whose level scores fit best. Index of each level, -1 if absent.
 
     Candidates passed over between two named ones, and levels left out between two named ones, cost what their scores say;
-    neighbours too near or too far for a spine cost by `_misplaced`. Only for scores (N, 6).
+    neighbours too near or too far for a spine cost by `_misplaced`. Only for scores (N, 6). likeness (N, 6): what else speaks for each
+    name, as log likelihood ratios.
     """
     n = len(candidates)
     named = np.full(VERTEBRAE, -1, dtype=np.intp)
     if n == 0:
         return named
-    fit = np.log(np.maximum(candidates.scores, _FLOOR)) - _ABSENT
-    passed = np.minimum(-_ABSENT * candidates.scores.max(axis=1), -_ABSENT)
-    skipped = np.concatenate([[0.0], np.cumsum(passed)])
+    fit = np.log(np.maximum(candidates.scores, _FLOOR)) - _ABSENT + (0.0 if likeness is None else likeness)
+    skipped = np.concatenate([[0.0], np.cumsum(_passed_over(candidates))])
     total = fit.copy()
     before = np.full((n, VERTEBRAE, 2), -1)
     apart = _depths_apart(candidates)
@@ -142,8 +145,9 @@ def name_by_level(candidates: Candidates) -> NDArray[np.intp]:
 
 
 def naming_score(candidates: Candidates, named: NDArray[np.intp]) -> float:
-    """Log of how well these names (6,) fit the candidates: the score that `name_by_level` makes largest, but for bodies passed over."""
+    """Log of how well these names (6,) fit the candidates: the score that `name_by_level` makes largest."""
     total, above, apart = 0.0, -1, _depths_apart(candidates)
+    passed = _passed_over(candidates)
     for level, index in enumerate(named):
         if index < 0:
             total += _ABSENT
@@ -151,8 +155,14 @@ def naming_score(candidates: Candidates, named: NDArray[np.intp]) -> float:
         total += float(np.log(max(candidates.scores[index, level], _FLOOR)))
         if above >= 0:
             total -= float(_misplaced(apart[named[above], index], np.array(above), level))
+            total -= float(passed[named[above] + 1 : index].sum())
         above = level
     return total
+
+
+def _passed_over(candidates: Candidates) -> FloatArray:
+    """What each candidate costs (N,) that lies between two named ones and has no name."""
+    return np.asarray(np.minimum(-_ABSENT * candidates.scores.max(axis=1), -_ABSENT))
 
 
 def _depths_apart(candidates: Candidates) -> FloatArray:

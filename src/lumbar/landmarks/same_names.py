@@ -1,15 +1,15 @@
 """The same vertebrae on several films of one patient must bear the same names.
 
 On one film a level is known by its neighbours alone, and a film that shows little of the sacrum may be named a level too high
-or too low. But vertebrae of one patient differ in shape, L5 most of all, and keep it from film to film: names under which the
-shapes agree are preferred. Ours.
+or too low, or take a shadow for a body. But vertebrae of one patient differ in shape, L5 most of all, and keep it from film to film:
+names under which the shapes agree are preferred. Ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,91 +24,146 @@ SHAPE_DEVIATION = 0.035
 """How far a corner lies from where the same body on another film has it, in endplate depths: what two readings get wrong
 together. Our own choice."""
 
-_WORST = 9.0
-"""What one body can add to the disagreement, so that one badly read body does not decide."""
+_ALIKE = 3.0
+"""What a body of the very same shape speaks for its name, as a log likelihood ratio to no body at the level."""
+
+_WORST = 5.0
+"""What a body can lose of that by another shape, so that one badly read body does not decide. Both are our own choice: on 210 simulated studies
+they left the fewest bodies with a wrong name among those that left the most with a right one."""
+
+_FEWEST = 3
+"""Films with fewer levels in common say nothing of one another: their sizes cannot be told."""
+
+_ROUNDS = 3
+
+Names = NDArray[np.intp]
+"""(6,): index of each level's candidate, -1 for none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Naming:
-    """One way to name a film's candidates. named (6,): index of each level's candidate, -1 for none; score: log of how well it fits."""
+class Together:
+    """named: each film's names. score: log of how well they fit; higher is better, also over other candidates for the same films."""
 
-    named: NDArray[np.intp]
+    named: list[Names]
     score: float
 
 
-def name_together(films: Sequence[Candidates], depth_share: float = SHAPE_DEVIATION) -> list[NDArray[np.intp]]:
-    """Names (6,) for each film's candidates, chosen for all films at once; candidates in square pixels of any size.
+def name_together(films: Sequence[Candidates], depth_share: float = SHAPE_DEVIATION) -> Together:
+    """Names for each film's candidates, chosen for all films at once; candidates in square pixels of any size.
 
-    Each film may keep its own best names or move them by one level; the choice maximises the films' own scores plus the
-    log likelihood that bodies of one name have one shape.
+    The choice maximises the films' own scores plus the log likelihood that bodies of one name have one shape. It is looked for from
+    each film's own names, and from these moved by a level, by naming the others after it and then every film after all others.
     """
-    options = [_options(candidates) for candidates in films]
-    apart = {
-        (f, i, g, j): _disagreement(films[f], one.named, films[g], other.named, depth_share)
-        for f, g in combinations(range(len(films)), 2)
-        for i, one in enumerate(options[f])
-        for j, other in enumerate(options[g])
-    }
-
-    def total(choice: tuple[int, ...]) -> float:
-        own = sum(options[f][i].score for f, i in enumerate(choice))
-        between = sum(apart[f, choice[f], g, choice[g]] for f, g in combinations(range(len(choice)), 2))
-        return own - between / max(1, len(choice) - 1)
-
-    best = max(product(*(range(len(option)) for option in options)), key=total)
-    return [options[f][i].named for f, i in enumerate(best)]
+    patient = _Patient.of(films, depth_share)
+    own = [name_by_level(candidates) for candidates in films]
+    choices = [patient.settled(own)]
+    for film, names in enumerate(own):
+        for first in _moved(names, len(films[film])):
+            others = [
+                first if other == film else patient.named_after(other, mine, {film: first})
+                for other, mine in enumerate(own)
+            ]
+            choices.append(patient.settled(others))
+    best = max(choices, key=patient.score)
+    return Together(best, patient.score(best))
 
 
-def _options(candidates: Candidates) -> list[Naming]:
-    """The film's own names first, then the same chain moved by a level."""
-    named = name_by_level(candidates)
-    options = [Naming(named, naming_score(candidates, named))]
+def _moved(named: Names, count: int) -> Iterable[Names]:
+    """A film's names as they are, and with each on the body above and below: L1 and S1 on the candidate that lies there, if one does."""
+    yield named
     if (named >= 0).sum() < LEVELS - 1:
-        return options
-    for moved in (_a_level_up(named), _a_level_down(named, len(candidates))):
-        if (moved >= 0).sum() >= LEVELS - 1:
-            options.append(Naming(moved, naming_score(candidates, moved)))
-    return options
-
-
-def _a_level_up(named: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Each name on the body above; L1 on the candidate above L1, if there is one."""
+        return
     above = named[0] - 1 if named[0] > 0 else -1
-    return np.array([above, *named[:-1]])
-
-
-def _a_level_down(named: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """Each name on the body below; S1 on the candidate below S1, if there is one."""
     below = named[-1] + 1 if 0 <= named[-1] < count - 1 else -1
-    return np.array([*named[1:], below])
+    for moved in (np.array([above, *named[:-1]]), np.array([*named[1:], below])):
+        if (moved >= 0).sum() >= LEVELS - 1:
+            yield moved
 
 
-def _disagreement(
-    one: Candidates, named: NDArray[np.intp], other: Candidates, other_named: NDArray[np.intp], depth_share: float
-) -> float:
-    """Minus the log likelihood that bodies of one name have one shape, L1 to L5 by four corners, S1 by its endplate.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Patient:
+    """The candidates of all films, and how their outlines compare.
 
-    Sizes are taken relative to the mean over the bodies that both films have, so magnification does not matter. Levels that only one
-    film has count as the others do on average: leaving a level out must not make names look better.
+    outlines: each film's (N, 4), about their middle, as complex numbers: a turn is a factor. depths: of their superior endplates (N,).
+    variance: of a coordinate's difference between two films, in squared depths.
     """
-    both = [level for level in range(LEVELS) if named[level] >= 0 and other_named[level] >= 0]
-    if len(both) < 3:
-        return 0.0
-    shapes = [
-        [candidates.corners[names[level]][: 2 if level == LEVELS - 1 else 4] for level in both]
-        for candidates, names in ((one, named), (other, other_named))
-    ]
-    sizes = [np.mean([np.linalg.norm(shape[0] - shape[1]) for shape in film]) for film in shapes]
-    total = 0.0
-    for a, b in zip(*shapes, strict=True):
-        variance = 2 * depth_share**2  # of the difference of two readings
-        total += min(_procrustes(a / sizes[0], b / sizes[1]) / (2 * variance), _WORST)
-    return total * LEVELS / len(both)
+
+    films: Sequence[Candidates]
+    outlines: list[NDArray[np.complex128]]
+    depths: list[FloatArray]
+    variance: float
+
+    @classmethod
+    def of(cls, films: Sequence[Candidates], depth_share: float) -> _Patient:
+        outlines = [candidates.corners[..., 0] + 1j * candidates.corners[..., 1] for candidates in films]
+        depths = [np.abs(outline[:, 1] - outline[:, 0]) for outline in outlines]
+        return cls(films, outlines, depths, 2 * depth_share**2)
+
+    def settled(self, names: Sequence[Names]) -> list[Names]:
+        """These names, each film's in turn chosen anew after all the others'."""
+        settled = list(names)
+        for _ in range(_ROUNDS):
+            before = list(settled)
+            for film, mine in enumerate(settled):
+                others = {other: theirs for other, theirs in enumerate(settled) if other != film}
+                settled[film] = self.named_after(film, mine, others)
+            if all(np.array_equal(a, b) for a, b in zip(before, settled, strict=True)):
+                break
+        return settled
+
+    def named_after(self, film: int, mine: Names, others: Mapping[int, Names]) -> Names:
+        """A film's names by its own scores and by the likeness of its bodies to those of the others; `mine` tells its size."""
+        likeness = np.zeros((len(self.films[film]), LEVELS))
+        for other, theirs in others.items():
+            named = theirs >= 0
+            likeness[:, named] += self._likeness(film, mine, other, theirs)[:, named]
+        return name_by_level(self.films[film], likeness * 2 / (len(others) + 1))
+
+    def score(self, names: Sequence[Names]) -> float:
+        """What `name_together` makes largest. Of the pairs of F films only F - 1 are independent, hence their weight of 2 / F."""
+        own = sum(naming_score(candidates, named) for candidates, named in zip(self.films, names, strict=True))
+        between = 0.0
+        for film, other in combinations(range(len(names)), 2):
+            both = _both(names[film], names[other])
+            likeness = self._likeness(film, names[film], other, names[other])
+            between += float(likeness[names[film][both], both].sum())
+        return own + between * 2 / len(names)
+
+    def _likeness(self, film: int, mine: Names, other: int, theirs: Names) -> FloatArray:
+        """Log likelihood ratios (N, 6) that each body of one film is the one that another film has at each level; 0 where it has none.
+
+        L1 to L5 by four corners, S1 by its endplate. Sizes are taken relative to the mean over the levels that both films have, so
+        magnification does not matter; with too few such levels everything is 0.
+        """
+        both = _both(mine, theirs)
+        likeness = np.zeros((len(self.films[film]), LEVELS))
+        if len(both) < _FEWEST:
+            return likeness
+        size, other_size = self.depths[film][mine[both]].mean(), self.depths[other][theirs[both]].mean()
+        for level in np.nonzero(theirs >= 0)[0]:
+            corners = 2 if level == LEVELS - 1 else 4
+            bodies, body = (
+                self.outlines[film][:, :corners] / size,
+                self.outlines[other][theirs[level], :corners] / other_size,
+            )
+            disagreement = np.minimum(squares_apart(bodies, body) / (2 * self.variance), _WORST)
+            likeness[:, level] = _ALIKE - disagreement
+        return likeness
 
 
-def _procrustes(a: FloatArray, b: FloatArray) -> float:
-    """Sum of squared distances after the best turn and shift."""
-    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-    angle = np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum())
-    c, s = np.cos(angle), np.sin(angle)
-    return float(((a @ np.array([[c, s], [-s, c]]) - b) ** 2).sum())
+def _both(one: Names, other: Names) -> Names:
+    """The levels that both films have."""
+    return np.nonzero((one >= 0) & (other >= 0))[0]
+
+
+def squares_apart(outlines: NDArray[np.complex128], outline: NDArray[np.complex128]) -> FloatArray:
+    """Sums of squared distances (N,) between the points of outlines (N, K) and of one (K,), after the best shift and turn of each.
+
+    >>> square, oblong = np.array([0, 1, 1 + 1j, 1j]), np.array([0, 1.2, 1.2 + 1j, 1j])
+    >>> squares_apart(np.array([square * 1j + 5, oblong]), square).round(2).tolist()  # four times 0.1^2
+    [0.0, 0.04]
+    """
+    a = outlines - outlines.mean(axis=1, keepdims=True)
+    b = outline - outline.mean()
+    along = np.abs((a.conj() * b).sum(axis=1))
+    return np.asarray(np.maximum((np.abs(a) ** 2).sum(axis=1) + (np.abs(b) ** 2).sum() - 2 * along, 0.0))
