@@ -8,7 +8,8 @@ import pytest
 from lumbar import pipeline
 from lumbar.anatomy import Side
 from lumbar.landmarks import SpineLandmarks
-from lumbar.pipeline import CHECK_NAMES, RENAMED, UPSIDE_DOWN, Reader, window_around
+from lumbar.landmarks.same_names import name_together
+from lumbar.pipeline import CHECK_NAMES, RENAMED, UNLIKE_OTHERS, UPSIDE_DOWN, Reader, window_around
 from lumbar.radiograph import PixelSpacing, Radiograph
 from lumbar.reading import NO_SPINE, Reading
 from lumbar.runtime import CLOSE_UP, FOLDER, network_at, weights_in
@@ -199,6 +200,24 @@ def test_a_film_of_a_study_that_is_not_read_surely_is_turned_like_those_that_are
     asked.clear()
     readings = with_localiser(mistaken_once).read_together([film, film, film], ["flexion", "neutral", "extension"])
     assert [reading.anterior for reading in readings] == [Side.LEFT] * 3
+
+
+@pytest.mark.parametrize("alike", [0.0, 2.0])
+def test_a_doubtful_film_of_a_study_is_read_only_if_its_bodies_are_like_those_of_the_others(reader, monkeypatch, alike):
+    def first_doubtful(films):
+        together = name_together(films)
+        together.named[0][3:] = -1
+        return replace(together, alike=[alike, 3.0])
+
+    monkeypatch.setattr(pipeline, "name_together", first_doubtful)
+    film = a_clear_film().radiograph
+    monkeypatch.setattr(reader, "calibration", replace(reader.calibration, least_confidence=0.6, unsure=0.6))
+    one, other = reader.read_together([film, film], ["one", "other"])
+    assert other.box is not None and UNLIKE_OTHERS not in other.warnings
+    if alike:
+        assert one.box is not None and {RENAMED, CHECK_NAMES} <= set(one.warnings)
+    else:
+        assert one.box is None and UNLIKE_OTHERS in one.warnings and RENAMED not in one.warnings
 
 
 @pytest.mark.parametrize("rows", [slice(None, None, -1), slice(None)])

@@ -55,7 +55,8 @@ _WORDS = {
 }
 
 SHAPE_DEVIATION = 0.003
-"""How much a body's projected corners differ between two films because the patient turned a little, in endplate depths."""
+"""How much a body's projected corners differ between two films because the patient turned a little, in endplate depths. Our own choice, so
+that 90 % intervals of the changes cover about as much on simulated studies other than the benchmark's."""
 
 STRANGE_MISFIT = 6.0
 """Bodies whose corners fit together worse than this, in units of what the errors of reading explain, may be of two patients. Our own choice:

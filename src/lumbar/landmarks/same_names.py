@@ -42,10 +42,15 @@ Names = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Together:
-    """named: each film's names. score: log of how well they fit; higher is better, also over other candidates for the same films."""
+    """What `name_together` finds.
+
+    named: each film's names. score: log of how well they fit; higher is better, also over other candidates for the same films. alike: the mean
+    log likelihood ratio, over a film's named bodies, that they have the shapes of the other films'; 0 where nothing can be compared.
+    """
 
     named: list[Names]
     score: float
+    alike: list[float]
 
 
 def name_together(films: Sequence[Candidates], depth_share: float = SHAPE_DEVIATION) -> Together:
@@ -65,7 +70,7 @@ def name_together(films: Sequence[Candidates], depth_share: float = SHAPE_DEVIAT
             ]
             choices.append(patient.settled(others))
     best = max(choices, key=patient.score)
-    return Together(best, patient.score(best))
+    return Together(best, patient.score(best), [patient.alike(film, best) for film in range(len(films))])
 
 
 def _moved(named: Names, count: int) -> Iterable[Names]:
@@ -122,12 +127,20 @@ class _Patient:
     def score(self, names: Sequence[Names]) -> float:
         """What `name_together` makes largest. Of the pairs of F films only F - 1 are independent, hence their weight of 2 / F."""
         own = sum(naming_score(candidates, named) for candidates, named in zip(self.films, names, strict=True))
-        between = 0.0
-        for film, other in combinations(range(len(names)), 2):
-            both = _both(names[film], names[other])
-            likeness = self._likeness(film, names[film], other, names[other])
-            between += float(likeness[names[film][both], both].sum())
-        return own + between * 2 / len(names)
+        pairs = combinations(range(len(names)), 2)
+        between = sum(float(self._shared(film, other, names).sum()) for film, other in pairs)
+        return own + between * 2 / max(1, len(names))
+
+    def alike(self, film: int, names: Sequence[Names]) -> float:
+        """How alike this film's bodies and those of the others of the same names are, on average."""
+        shared = [self._shared(film, other, names) for other in range(len(names)) if other != film]
+        every = np.concatenate([np.zeros(0), *shared])
+        return float(every.mean()) if len(every) else 0.0
+
+    def _shared(self, film: int, other: int, names: Sequence[Names]) -> FloatArray:
+        """Log likelihood ratios that the levels that both films have are the same bodies."""
+        both = _both(names[film], names[other])
+        return np.asarray(self._likeness(film, names[film], other, names[other])[names[film][both], both])
 
     def _likeness(self, film: int, mine: Names, other: int, theirs: Names) -> FloatArray:
         """Log likelihood ratios (N, 6) that each body of one film is the one that another film has at each level; 0 where it has none.
