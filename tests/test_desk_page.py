@@ -125,7 +125,7 @@ def test_the_whole_work(sit):
     until(page, lambda: abs(film_pixels(page) - shown) > 3)
 
     start = middle(page, f".pane.active [data-corner={CORNER}] .dot")  # a corner, under the loupe
-    drag(page, start, (-14, 2), drop=False)
+    drag(page, start, (-26, 2), drop=False)
     page.locator(".loupe").wait_for()
     until(page, lambda: level(page) != before)
     page.mouse.up()
