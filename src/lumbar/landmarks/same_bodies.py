@@ -23,11 +23,11 @@ away. Our own choice."""
 
 STRANGE = 6.0
 """A body whose corners fit together worse than this, in units of what the errors of reading explain, was misread on some film. Our own
-choice: on 60 simulated studies none of 316 bodies that were read well exceeded it, and 21 of 44 that were not (experiments/studies.py)."""
+choice: on 60 simulated studies 1 of 349 bodies that were read well exceeds it, and 8 of 11 that were not (experiments/studies.py)."""
 
 AGREED = 2.0
 """Two films whose body fits together better than this tell that the third is the one misread. Our own choice: so it was with 16 of the 17
-such bodies of those studies; with the last, an S1, one of the two was misread, too."""
+such bodies of those studies, before bodies were named by their shapes; with the last, an S1, one of the two was misread, too."""
 
 _ROUNDS = 25
 _SETTLED = 1e-9
