@@ -115,9 +115,11 @@ def test_a_killed_server_comes_back_with_everything(tmp_path):
     store.close()
     answered = []
     with served("--data", tmp_path) as (address, process):
+        begun = threading.Event()
 
         def kill() -> None:
-            time.sleep(0.8)
+            begun.wait(60)
+            time.sleep(0.3)
             os.kill(process.pid, signal.SIGKILL)
 
         killer = threading.Thread(target=kill)
@@ -133,6 +135,7 @@ def test_a_killed_server_comes_back_with_everything(tmp_path):
                     break
                 assert answer.status_code == 201
                 answered.append(answer.json()["film"])
+                begun.set()
         killer.join()
         assert process.wait(10) == -signal.SIGKILL and answered
     with served("--data", tmp_path) as (address, _), httpx2.Client(base_url=address) as client:
