@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def collect(reader: Reader, seed: int, films: int) -> list[Read]:
-    """The films that are read whole and named right."""
+    """The films that are read whole, with an error bar on every corner, and named right."""
     model = reader.calibration.errors
     wider = np.ones(COUNT)
     for vertebra, factor in model.wider.items():
@@ -96,7 +96,7 @@ def collect(reader: Reader, seed: int, films: int) -> list[Read]:
     for index in track(range(films), "reading"):
         film = simulate_film(seed, index)
         landmarks = reader.read(film.radiograph).landmarks
-        if not landmarks.present.all():
+        if not landmarks.present.all() or not np.isfinite(landmarks.covariance_px).all():
             continue
         depth = float(np.linalg.norm(landmarks.points_px[::2] - landmarks.points_px[1::2], axis=1).mean())
         if np.nanmedian(np.linalg.norm(landmarks.points_px - film.landmarks_px, axis=1)) > SHIFT * depth:
