@@ -20,7 +20,7 @@ from lumbar.anatomy import LEVELS, Posture, Vertebra, rows_of
 from lumbar.assessment import SlipGrade, Verdict, assess_level, grade_slip
 from lumbar.datasets import StudyCase, StudyFolder
 from lumbar.evaluation import ReadCase
-from lumbar.landmarks.spine import SpineLandmarks, endplate_depth
+from lumbar.landmarks.spine import AnatomicalSpine, SpineLandmarks, endplate_depth
 from lumbar.measurements import SLIP, LevelChange, Measurement, measure, measure_changes
 from lumbar.pipeline import Reader
 from lumbar.reading import Reading
@@ -60,14 +60,15 @@ def main() -> None:
     given.readings.mkdir(parents=True, exist_ok=True)
     studies = StudyFolder.open(given.studies).studies[: given.first]
     levels: list[Level] = []
-    grades: list[tuple[bool, bool]] = []
+    grades: dict[str, list[tuple[bool, bool]]] = {"alone": [], "together": []}
     bodies: list[tuple[bool, bool]] = []
     shifted = 0
     for study in track(studies, "reading"):
         readings = read(reader, study, given.readings)
         shifted += any(names_off(study, posture, reading) for posture, reading in readings.items())
         levels += levels_of(study, readings)
-        grades += graded(study, readings)
+        grades["alone"] += graded(study, {posture: reading.spine for posture, reading in readings.items()})
+        grades["together"] += graded(study, dict(zip(readings, fit_films(readings).spines, strict=True)))
         bodies += told_apart(study, readings)
     print(f"{len(studies)} studies, {shifted} with a film whose names are off")
     misread, told = np.array(bodies).T
@@ -76,9 +77,10 @@ def main() -> None:
     )
     print_motion(levels)
     print_verdicts(levels)
-    right, sure = np.array(grades).T
-    print(f"grading accuracy over {len(grades)} levels of all films: {100 * right.mean():.1f} %")
-    print(f"  where a grade has a probability of {SURELY}: {sure.sum()} levels, {100 * right[sure].mean():.1f} %")
+    for how, levels_graded in grades.items():
+        right, sure = np.array(levels_graded).T
+        print(f"grading accuracy over {len(right)} levels of all films, {how}: {100 * right.mean():.1f} %")
+        print(f"  where a grade has a probability of {SURELY}: {sure.sum()} levels, {100 * right[sure].mean():.1f} %")
     if given.figure:
         draw_reliability(levels, given.figure)
 
@@ -135,15 +137,15 @@ def told_apart(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[tu
     return bodies
 
 
-def graded(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[tuple[bool, bool]]:
+def graded(study: StudyCase, spines: Mapping[Posture, AnatomicalSpine]) -> list[tuple[bool, bool]]:
     """Whether each level of each film has the grade and direction that its true corners give, and whether it is read as surely so."""
     found = []
-    for posture, reading in readings.items():
+    for posture, spine in spines.items():
         film = study.films[posture].open()
         true = SpineLandmarks.exact(film.landmarks_px).to_anatomical(film.anterior, film.radiograph.spacing)
         known, read_as = (
-            {m.site: m for m in measure(spine) if isinstance(m, Measurement) and m.quantity == SLIP.name}
-            for spine in (true, reading.spine)
+            {m.site: m for m in measure(of) if isinstance(m, Measurement) and m.quantity == SLIP.name}
+            for of in (true, spine)
         )
         for site, slip in known.items():
             grade = grade_slip(site, slip.value, None)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from lumbar import pipeline
-from lumbar.anatomy import Side
+from lumbar.anatomy import Side, Vertebra
 from lumbar.landmarks import SpineLandmarks
 from lumbar.landmarks.same_names import name_together
-from lumbar.pipeline import CHECK_NAMES, RENAMED, UNLIKE_OTHERS, UPSIDE_DOWN, Reader, window_around
+from lumbar.landmarks.spine import endplate_depth
+from lumbar.pipeline import CHECK_NAMES, RENAMED, TOLD, UNLIKE_OTHERS, UPSIDE_DOWN, Reader, window_around
 from lumbar.radiograph import PixelSpacing, Radiograph
 from lumbar.reading import NO_SPINE, Reading
 from lumbar.runtime import CLOSE_UP, FOLDER, network_at, weights_in
@@ -218,6 +219,26 @@ def test_a_doubtful_film_of_a_study_is_read_only_if_its_bodies_are_like_those_of
         assert one.box is not None and {RENAMED, CHECK_NAMES} <= set(one.warnings)
     else:
         assert one.box is None and UNLIKE_OTHERS in one.warnings and RENAMED not in one.warnings
+
+
+@pytest.mark.parametrize("vertebra", [Vertebra.L3, Vertebra.S1])
+def test_a_body_that_was_misread_is_looked_for_where_the_other_films_of_the_study_tell(reader, monkeypatch, vertebra):
+    film, see, seen = a_clear_film(), reader._sight_of, []
+
+    def misreading_once(radiograph):
+        sight = see(radiograph)
+        if not seen:
+            body = sight.candidates.corners[sight.named[list(Vertebra).index(vertebra)]]
+            body[1] += 0.4 * (body[1] - body[0])
+        seen.append(sight)
+        return sight
+
+    true = reader.read(film.radiograph).landmarks.points_px
+    monkeypatch.setattr(reader, "_sight_of", misreading_once)
+    wrong, right, _ = reader.read_together([film.radiograph] * 3, ["flexion", "neutral", "extension"])
+    np.testing.assert_allclose(wrong.landmarks.points_px, true, atol=0.02 * endplate_depth(true))
+    assert f"{vertebra}: {TOLD}" in wrong.warnings and RENAMED not in wrong.warnings
+    assert not any(TOLD in warning for warning in right.warnings)
 
 
 @pytest.mark.parametrize("rows", [slice(None, None, -1), slice(None)])

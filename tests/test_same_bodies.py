@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lumbar.anatomy import LANDMARK_INDEX, Corner, Vertebra, rows_of
 from lumbar.landmarks import AnatomicalSpine
 from lumbar.landmarks.same_bodies import fit_same_bodies
-from lumbar.measurements import measure_changes
+from lumbar.measurements import SLIP, Measurement, measure, measure_changes
 from tests.spines import a_spine
 
 BENT = a_spine({"L4/L5": 10}, {"L4/L5": -5, "L2/L3": -3}, sacral_slope_deg=20, corner_error_mm=0.5)
@@ -49,6 +49,47 @@ def test_motion_is_measured_almost_twice_as_well_as_by_independent_readings_and_
     assert (spread_alone / spread_together > 1.4).all()
     np.testing.assert_allclose(np.sqrt(np.mean(claimed, axis=0)), spread_together, rtol=0.2)
     assert np.mean(misfits) == pytest.approx(1, abs=0.1)
+
+
+def of_the_bone(errors: np.ndarray, spine: AnatomicalSpine) -> np.ndarray:
+    """Errors (22, 2) along and across each body's superior endplate, as they lie on the film."""
+    turned = np.empty_like(errors)
+    for vertebra in Vertebra:
+        rows = rows_of(vertebra)
+        along = spine.points[rows][0] - spine.points[rows][1]
+        along = along / np.linalg.norm(along)
+        turned[rows] = errors[rows] @ np.array([along, (-along[1], along[0])])
+    return turned
+
+
+def slip_of_l4(spine: AnatomicalSpine) -> Measurement:
+    (slip,) = [m for m in measure(spine) if m.quantity == SLIP.name and m.site == "L4/L5"]
+    assert isinstance(slip, Measurement)
+    return slip
+
+
+def test_errors_that_lie_the_same_way_on_every_film_drop_out_of_changes_and_stay_in_each_film():
+    true, true_slip, rng = changes(BENT, STRAIGHT), slip_of_l4(BENT).value, np.random.default_rng(0)
+    moved, slips = {0.0: [], 0.4: []}, {0.0: [], 0.4: []}
+    for _ in range(80):
+        lasting = rng.normal(0, 0.5 * 0.4**0.5, (22, 2))
+        read = [
+            read_with_errors(
+                AnatomicalSpine(film.points + of_the_bone(lasting, film), film.covariance, True), rng, 0.5 * 0.6**0.5
+            )
+            for film in FILMS
+        ]
+        for share in moved:
+            fit = fit_same_bodies(read, lasting_share=share)
+            pair = np.r_[0:44, 88:132]
+            change = changes(fit.spines[0], fit.spines[2], fit.covariance[np.ix_(pair, pair)])
+            errors = [found.value - real.value for found, real in zip(change.figures, true.figures, strict=True)]
+            moved[share].append(errors / np.sqrt(np.diag(change.covariance)))
+            slip = slip_of_l4(fit.spines[0])
+            slips[share].append((slip.value - true_slip) / slip.standard_error)
+    np.testing.assert_allclose(np.std(moved[0.4], axis=0), 1, atol=0.2)
+    assert np.std(slips[0.4]) == pytest.approx(1, abs=0.2)
+    assert (np.std(moved[0.0], axis=0) < 0.9).all() and np.std(slips[0.0]) > np.std(slips[0.4])
 
 
 @settings(max_examples=15, deadline=None)

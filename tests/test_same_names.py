@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lumbar.landmarks.decoding import NO_CANDIDATES, Candidates, name_by_level, naming_score
-from lumbar.landmarks.same_names import name_together
+from lumbar.landmarks.same_names import name_together, told_places
 
 # T12, L1 … L5, S1, S2: depth, anterior and posterior height; L5 is wedged, S1 and S2 stand for what is seen of the sacrum.
 BODIES = [
@@ -104,6 +104,34 @@ def test_a_film_seen_the_wrong_way_round_fits_the_others_less():
 def test_a_film_without_bodies_gets_no_names_and_costs_the_others_none():
     together = name_together([a_film(), NO_CANDIDATES, a_film(tilt=0.1)]).named
     assert [named.tolist() for named in together] == [RIGHT, [-1] * 6, RIGHT]
+
+
+def without(film: Candidates, body: int) -> Candidates:
+    return Candidates(*(np.delete(part, body, axis=0) for part in (film.centres, film.corners, film.scores)))
+
+
+@pytest.mark.parametrize("body", [1, 3, 6])
+def test_where_a_missing_body_lies_the_other_films_tell(body):
+    """Turned and half as large again, but for that no body moved."""
+    film = a_film()
+    others = [a_film(tilt=0.3), a_film(tilt=-0.2)]
+    others = [Candidates(o.centres * 1.5, o.corners * 1.5, o.scores) for o in others]
+    films = [without(film, body), *others]
+    places = told_places(films, name_together(films).named, 0)
+    corners = 2 if body == 6 else 4
+    assert list(places) == [body - 1]
+    np.testing.assert_allclose(places[body - 1][:corners], film.corners[body][:corners], atol=1e-6)
+
+
+def test_where_a_misread_body_lies_the_other_films_tell_and_they_tell_nothing_of_the_others():
+    truth, film = a_film(), a_film()
+    film.corners[3, 1] += 12
+    films = [film, a_film(tilt=0.3), a_film(tilt=-0.2)]
+    named = name_together(films).named
+    places = told_places(films, named, 0)
+    assert list(places) == [2]
+    np.testing.assert_allclose(places[2], truth.corners[3], atol=1e-6)
+    assert told_places(films, named, 1) == {} and told_places(films[:1], named[:1], 0) == {}
 
 
 def test_magnification_does_not_matter():

@@ -16,8 +16,8 @@ from lumbar.landmarks import SpineLandmarks
 from lumbar.landmarks.close_up import CloseUp, cut_close_up, decode
 from lumbar.landmarks.consensus import Consensus, ErrorModel, Window, agree, named_landmarks
 from lumbar.landmarks.decoding import NO_CANDIDATES, Candidates, find_level_candidates, name_by_level
-from lumbar.landmarks.same_names import Together, name_together
-from lumbar.landmarks.second_look import Look, look_closer
+from lumbar.landmarks.same_names import Together, name_together, told_places
+from lumbar.landmarks.second_look import Look, look_closer, look_there
 from lumbar.localisation import LumbosacralBox
 from lumbar.localisation.decoding import best_box
 from lumbar.radiograph import Radiograph
@@ -83,6 +83,8 @@ WITHOUT_CLOSE_UPS = Calibration(
 
 RENAMED = "the vertebrae were named to agree with the other films of the study, not as this film alone suggests"
 
+TOLD = "looked for where the other films of the study tell that it lies"
+
 UNLIKE_OTHERS = "what is seen on the film does not have the shapes of the study's other films"
 
 ALIKE = 1.0
@@ -99,7 +101,7 @@ class Sight:
 
     upright: film pixels -> the frame of `consensus`. consensus: None where there is no lumbar spine. named (6,): index of each
     level's candidate as this film alone has it, -1 for none. box_score: the localiser's. surety: the mean confidence of the landmarks.
-    doubts: what to doubt about the film as a whole.
+    told: candidates that were looked for where the study's other films tell that a body lies. doubts: what to doubt about the film as a whole.
     """
 
     anterior: Side
@@ -108,6 +110,7 @@ class Sight:
     named: NDArray[np.intp]
     box_score: float
     surety: float = 0.0
+    told: frozenset[int] = frozenset()
     doubts: tuple[str, ...] = ()
 
     @property
@@ -214,8 +217,10 @@ class Reader:
                 doubts.append(UNLIKE_OTHERS)
             else:
                 box, landmarks = _on_film(sight.upright.inverse, found, sight.box_score)
-                if not np.array_equal(named, sight.named):
+                told = np.isin(named, sorted(sight.told))
+                if not np.array_equal(named[~told], sight.named[~told]):
                     doubts.append(RENAMED)
+                doubts += [f"{v}: {TOLD}" for v, by_others in zip(Vertebra, told, strict=True) if by_others]
                 if surety < self.calibration.unsure:
                     doubts.append(CHECK_NAMES)
         return Reading.of(
@@ -261,7 +266,8 @@ class Reader:
         """The films of one patient, seen and named as suits them all best.
 
         A film that is not read surely is searched thoroughly, and the other way round, too, where its facing is not given: which of what
-        is found is right the other films tell. The surest film is left as it is, and one that shows no lumbar spine, too.
+        is found is right the other films tell. The surest film is left as it is, and one that shows no lumbar spine, too. Then bodies are looked
+        for where the other films tell that they lie, and taken if they suit all films better and none loses its name.
         """
         seen = list(sights)
         together = name_together([sight.candidates for sight in seen])
@@ -274,7 +280,26 @@ class Reader:
                 again = name_together([sight.candidates for sight in tried])
                 if again.score > together.score:
                     seen, together = tried, again
+        for i, radiograph in enumerate(radiographs):
+            if (guided := self._guided(radiograph, seen, together, i)) is None:
+                continue
+            tried = [*seen[:i], guided, *seen[i + 1 :]]
+            again = name_together([sight.candidates for sight in tried])
+            if again.score > together.score and (again.named[i] >= 0).sum() >= (together.named[i] >= 0).sum():
+                seen, together = tried, again
         return seen, together
+
+    def _guided(self, radiograph: Radiograph, seen: Sequence[Sight], together: Together, film: int) -> Sight | None:
+        """The film's sight with the bodies that close-ups show where the other films tell; None where those have nothing to tell."""
+        sight = seen[film]
+        places = told_places([each.candidates for each in seen], together.named, film)
+        if sight.consensus is None or self._close_up is None or not places:
+            return None
+        look = self._close_ups_of(radiograph, sight.upright)
+        consensus, moved = look_there(sight.consensus, places, together.named[film], look)
+        named = np.where(sight.named >= 0, moved[sight.named], -1)
+        told = frozenset(range(len(consensus.candidates))) - frozenset(moved.tolist())
+        return replace(sight, consensus=consensus, named=named, told=told)
 
     def _other_sights(self, radiograph: Radiograph, sight: Sight) -> list[Sight]:
         outputs = self._locate(radiograph)

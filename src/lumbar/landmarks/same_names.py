@@ -73,6 +73,32 @@ def name_together(films: Sequence[Candidates], depth_share: float = SHAPE_DEVIAT
     return Together(best, patient.score(best), [patient.alike(film, best) for film in range(len(films))])
 
 
+def told_places(films: Sequence[Candidates], named: Sequence[Names], film: int) -> dict[int, FloatArray]:
+    """Where a film's bodies lie, by the other films, that it lacks or shows in another shape than all of them: level -> corners (4, 2).
+
+    The body is laid beside its neighbours as another film has it; means over those neighbours that both films show alike, and over films.
+    """
+    patient = _Patient.of(films, SHAPE_DEVIATION)
+    others = [other for other in range(len(films)) if other != film]
+    likeness = {other: patient.likeness(film, named[film], other, named[other]) for other in others}
+    places = {}
+    for level, mine in enumerate(named[film]):
+        showing = [other for other in others if named[other][level] >= 0]
+        if not showing or (mine >= 0 and max(likeness[other][mine, level] for other in showing) >= 0):
+            continue
+        beside = [
+            patient.beside(film, named[film], other, named[other], neighbour, level)
+            for other in showing
+            for neighbour in (level - 1, level + 1)
+            if 0 <= neighbour < LEVELS and min(named[film][neighbour], named[other][neighbour]) >= 0
+            if likeness[other][named[film][neighbour], neighbour] > 0
+        ]
+        if beside:
+            outline = np.mean(beside, axis=0)
+            places[level] = np.stack([outline.real, outline.imag], axis=1)
+    return places
+
+
 def _moved(named: Names, count: int) -> Iterable[Names]:
     """A film's names as they are, and with each on the body above and below: L1 and S1 on the candidate that lies there, if one does."""
     yield named
@@ -121,7 +147,7 @@ class _Patient:
         likeness = np.zeros((len(self.films[film]), LEVELS))
         for other, theirs in others.items():
             named = theirs >= 0
-            likeness[:, named] += self._likeness(film, mine, other, theirs)[:, named]
+            likeness[:, named] += self.likeness(film, mine, other, theirs)[:, named]
         return name_by_level(self.films[film], likeness * 2 / (len(others) + 1))
 
     def score(self, names: Sequence[Names]) -> float:
@@ -140,9 +166,9 @@ class _Patient:
     def _shared(self, film: int, other: int, names: Sequence[Names]) -> FloatArray:
         """Log likelihood ratios that the levels that both films have are the same bodies."""
         both = _both(names[film], names[other])
-        return np.asarray(self._likeness(film, names[film], other, names[other])[names[film][both], both])
+        return np.asarray(self.likeness(film, names[film], other, names[other])[names[film][both], both])
 
-    def _likeness(self, film: int, mine: Names, other: int, theirs: Names) -> FloatArray:
+    def likeness(self, film: int, mine: Names, other: int, theirs: Names) -> FloatArray:
         """Log likelihood ratios (N, 6) that each body of one film is the one that another film has at each level; 0 where it has none.
 
         L1 to L5 by four corners, S1 by its endplate. Sizes are taken relative to the mean over the levels that both films have, so
@@ -154,7 +180,7 @@ class _Patient:
             return likeness
         size, other_size = self.depths[film][mine[both]].mean(), self.depths[other][theirs[both]].mean()
         for level in np.nonzero(theirs >= 0)[0]:
-            corners = 2 if level == LEVELS - 1 else 4
+            corners = _corners_of(int(level))
             bodies, body = (
                 self.outlines[film][:, :corners] / size,
                 self.outlines[other][theirs[level], :corners] / other_size,
@@ -162,6 +188,21 @@ class _Patient:
             disagreement = np.minimum(squares_apart(bodies, body) / (2 * self.variance), _WORST)
             likeness[:, level] = _ALIKE - disagreement
         return likeness
+
+    def beside(
+        self, film: int, mine: Names, other: int, theirs: Names, neighbour: int, level: int
+    ) -> NDArray[np.complex128]:
+        """The outline (4,) of another film's body, laid on this film by the shift, turn and size that bring its neighbour there."""
+        corners = _corners_of(neighbour)
+        to, at = self.outlines[film][mine[neighbour], :corners], self.outlines[other][theirs[neighbour], :corners]
+        apart = at - at.mean()
+        turn = (apart.conj() * (to - to.mean())).sum() / (np.abs(apart) ** 2).sum()
+        outline: NDArray[np.complex128] = to.mean() + turn * (self.outlines[other][theirs[level]] - at.mean())
+        return outline
+
+
+def _corners_of(level: int) -> int:
+    return 2 if level == LEVELS - 1 else 4
 
 
 def _both(one: Names, other: Names) -> Names:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ KIND_WEIGHT = 0.5
 
 _UNSEEN = 0.01  # the whole spine's score of a body that only a close-up saw
 _LEAST_KIND = 1e-3
-_NEW_BODY = 0.5  # probability of being a vertebra that a place must reach where the whole spine's network saw none
+_NEW_BODY = 0.5  # probability that a place must reach, where the whole spine's network saw none, of being a vertebra
 _FAR = 0.45  # corners that a close-up moves further than so many depths are not believed
 _SAME_PLACE = 0.45  # two centres nearer than so many depths are one body
 _SAME_ENDPLATE = 0.3  # two superior endplates nearer than so many depths are one
@@ -38,23 +38,44 @@ def look_closer(found: Consensus, look: Look) -> Consensus:
     The covariance of a corner becomes the close-up's, in squared pixels of the candidates' frame, without the width that the
     targets have; scores become those of both networks together.
     """
-    seen = _each_once(_looked_at(_worth_a_look(found), look))
+    seen = _each_once(_looked_at(_worth_a_look(found), look)[0])
     missed = _unseen_neighbours(seen.candidates)
     if len(missed.candidates) == 0:
         return seen
-    more = _looked_at(missed, look)
+    more, _ = _looked_at(missed, look)
     convincing = more.candidates.scores.max(axis=1) >= (_UNSEEN ** (1 - KIND_WEIGHT)) * _NEW_BODY**KIND_WEIGHT
     return _each_once(_joined(seen, _only(more, np.nonzero(convincing)[0])))
+
+
+def look_there(
+    found: Consensus, places: Mapping[int, FloatArray], named: NDArray[np.intp], look: Look
+) -> tuple[Consensus, NDArray[np.intp]]:
+    """`found` and, beside its own, bodies as close-ups see them at these places: level -> corners (4, 2).
+
+    named (6,): the names of the candidates of `found`; the scores of one count for what is looked for in its stead, too. What is no body is left out.
+    Also: the index (N,) that each candidate of `found` has in the result.
+    """
+    own, corners = found.candidates, np.array(list(places.values()))
+    scores = np.full((len(places), len(Vertebra)), _UNSEEN)
+    for i, level in enumerate(places):
+        if named[level] >= 0:
+            scores[i] = np.maximum(scores[i], own.scores[named[level]])
+    unseen = np.full((len(places), 4, 2, 2), np.nan)
+    there, bodies = _looked_at(Consensus(Candidates(corners.mean(axis=1), corners, scores), unseen), look)
+    both = _joined(found, _only(there, np.nonzero(bodies >= _NEW_BODY)[0]))
+    downwards = np.argsort(both.candidates.centres[:, 1], kind="stable")
+    return _only(both, downwards), np.argsort(downwards)[: len(own)]
 
 
 def _worth_a_look(found: Consensus) -> Consensus:
     return _only(found, np.nonzero(found.candidates.scores.max(axis=1, initial=0) >= LEAST_SCORE)[0])
 
 
-def _looked_at(found: Consensus, look: Look) -> Consensus:
+def _looked_at(found: Consensus, look: Look) -> tuple[Consensus, FloatArray]:
+    """The candidates as close-ups show them, and how likely each is a body at all (N,)."""
     candidates = found.candidates
     if len(candidates) == 0:
-        return found
+        return found, np.zeros(0)
     corners, covariance = candidates.corners.copy(), found.covariance.copy()
     kinds = np.zeros((len(candidates), len(KINDS)))
     for _ in range(_LOOKS):
@@ -69,7 +90,8 @@ def _looked_at(found: Consensus, look: Look) -> Consensus:
             corners[i, rows] = placed[rows]
             covariance[i, rows] = view.inverse.apply_covariance(_without_target(answer.covariance))[rows]
     scores = candidates.scores ** (1 - KIND_WEIGHT) * np.maximum(kinds[:, :6], _LEAST_KIND) ** KIND_WEIGHT
-    return _recentred(Consensus(Candidates(candidates.centres, corners, scores), covariance))
+    seen = _recentred(Consensus(Candidates(candidates.centres, corners, scores), covariance))
+    return seen, 1 - kinds[:, KINDS.index(NO_BODY)]
 
 
 def _without_target(covariance: FloatArray) -> FloatArray:
