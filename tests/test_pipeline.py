@@ -10,11 +10,12 @@ from lumbar.anatomy import Side, Vertebra
 from lumbar.landmarks import SpineLandmarks
 from lumbar.landmarks.same_names import name_together
 from lumbar.landmarks.spine import endplate_depth
-from lumbar.pipeline import CHECK_NAMES, RENAMED, TOLD, UNLIKE_OTHERS, UPSIDE_DOWN, Reader, window_around
+from lumbar.pipeline import CHECK_NAMES, RENAMED, TOLD, UNLIKE_OTHERS, UPSIDE_DOWN, Reader
 from lumbar.radiograph import PixelSpacing, Radiograph
 from lumbar.reading import NO_SPINE, Reading
 from lumbar.runtime import CLOSE_UP, FOLDER, network_at, weights_in
 from lumbar.synthesis import simulate_film
+from lumbar.windows import window_around
 
 UNSEEN = 4242
 """A set of films that no network was trained on or chosen by."""

@@ -14,7 +14,7 @@ from lumbar.crop import cut, network_input, standardised
 from lumbar.geometry import Affine2D, FloatArray, letterbox
 from lumbar.landmarks import SpineLandmarks
 from lumbar.landmarks.close_up import CloseUp, cut_close_up, decode
-from lumbar.landmarks.consensus import Consensus, ErrorModel, Window, agree, named_landmarks
+from lumbar.landmarks.consensus import Consensus, ErrorModel, agree, named_landmarks
 from lumbar.landmarks.decoding import NO_CANDIDATES, Candidates, find_level_candidates, name_by_level
 from lumbar.landmarks.same_names import Together, name_together, told_places
 from lumbar.landmarks.second_look import Look, look_closer, look_there
@@ -23,6 +23,7 @@ from lumbar.localisation.decoding import best_box
 from lumbar.radiograph import Radiograph
 from lumbar.reading import Reading
 from lumbar.runtime import CLOSE_UP, FOLDER, Weights, network_at, weights_in
+from lumbar.windows import Window, boxes_like, upright_frame, whole_film, window_around
 
 Network = Callable[[NDArray[np.float32]], tuple[NDArray[Any], ...]]
 
@@ -362,7 +363,7 @@ class Reader:
         # The box may be too long, too short, or off by some levels: the surest of several answers it. The close-ups have to say
         # which that is, since the windows alone are as sure of wrong names.
         fills = FILLS if self._close_up is None else FIRST_FILLS
-        for other in _boxes_like(box):
+        for other in boxes_like(box):
             if found.surety >= SURE:
                 break
             again = self._closer(radiograph, upright, self._placed(radiograph, upright, other, fills))
@@ -421,48 +422,6 @@ def _looks(outputs: NDArray[Any]) -> tuple[Side, float]:
     as_it_is, as_mirrored = (output[4:].max(axis=1) for output in outputs)
     left, right = float(as_it_is[0] + as_mirrored[1]) / 2, float(as_it_is[1] + as_mirrored[0]) / 2
     return (Side.LEFT, left - right) if left >= right else (Side.RIGHT, right - left)
-
-
-def _boxes_like(box: FloatArray) -> list[FloatArray]:
-    """Boxes where the spine may be that this one (x0, y0, x1, y1) misses: longer, shorter at either end, the next below, twice as large."""
-    x0, y0, x1, y1 = box
-    wide, tall = x1 - x0, y1 - y0
-    third = tall / 3
-    return [
-        np.array(other)
-        for other in (
-            (x0, y0 - third, x1, y1 + third),
-            (x0, y0, x1, y1 - third),
-            (x0, y0 + third, x1, y1),
-            (x0, y0 + tall, x1, y1 + tall),
-            (x0 - wide / 2, y0 - tall / 2, x1 + wide / 2, y1 + tall / 2),
-        )
-    ]
-
-
-def window_around(spine: FloatArray, fill: float, tall: float) -> Window:
-    """The window, `tall` times as high as wide, about the middle of `spine` (x0, y0, x1, y1), which takes `fill` of its height."""
-    low, high = spine[:2], spine[2:]
-    size, middle = high - low, (low + high) / 2
-    height = max(size[1] / fill, size[0] / min(1.0, fill * 1.35) * tall)
-    half = np.array([height / tall, height]) / 2
-    return (*(middle - half), *(middle + half))
-
-
-def upright_frame(radiograph: Radiograph, anterior: Side) -> Affine2D:
-    """Film pixels -> square pixels with the anterior on the left: what the networks were trained on."""
-    turn = (
-        Affine2D.identity("film", "film")
-        if anterior is Side.LEFT
-        else Affine2D.mirror(radiograph.width, "film", "film")
-    )
-    return turn.then(Affine2D.scaling(1.0, radiograph.aspect, "film", "upright"))
-
-
-def whole_film(radiograph: Radiograph, upright: Affine2D) -> Window:
-    """The film's edges in the upright frame."""
-    corners = upright.apply([[-0.5, -0.5], [radiograph.width - 0.5, radiograph.height - 0.5]])
-    return (*corners.min(axis=0), *corners.max(axis=0))
 
 
 def _on_film(to_film: Affine2D, landmarks: SpineLandmarks, score: float) -> tuple[LumbosacralBox, SpineLandmarks]:

@@ -16,8 +16,7 @@ from lumbar.anatomy import Vertebra
 from lumbar.geometry import FloatArray
 from lumbar.landmarks.decoding import NO_CANDIDATES, Candidates, name_by_level
 from lumbar.landmarks.spine import COUNT, SpineLandmarks
-
-Window = tuple[float, float, float, float]
+from lumbar.windows import Window
 
 SAME_BODY = 0.4
 """Two centres closer than this share of a body's depth are one body."""

@@ -14,11 +14,12 @@ from lumbar.crop import cut, network_input, standardised
 from lumbar.geometry import FloatArray, letterbox
 from lumbar.landmarks.spine import COUNT
 from lumbar.networks.method import LandmarkMethod
-from lumbar.pipeline import Reader, upright_frame, whole_film, window_around
+from lumbar.pipeline import Reader
 from lumbar.radiograph import Radiograph
 from lumbar.training import checkpoint
 from lumbar.training.landmark_task import View, read_crop
 from lumbar.training.runs import load_weights, method_called
+from lumbar.windows import upright_frame, whole_film, window_around
 
 FILL = 0.75
 """The share of the crop's height that the localiser's box takes: about the middle of what training shows."""
