@@ -134,6 +134,14 @@ def test_where_a_misread_body_lies_the_other_films_tell_and_they_tell_nothing_of
     assert told_places(films, named, 1) == {} and told_places(films[:1], named[:1], 0) == {}
 
 
+def test_of_two_films_neither_tells_where_the_other_misread_a_body():
+    misread = a_film()
+    misread.corners[3, 1] += 12
+    films = [misread, a_film(tilt=0.3)]
+    named = name_together(films).named
+    assert told_places(films, named, 0) == told_places(films, named, 1) == {}
+
+
 def test_magnification_does_not_matter():
     large = a_film(first_is=2, sure=0.85)
     larger = Candidates(large.centres * 1.7, large.corners * 1.7, large.scores)

@@ -76,7 +76,7 @@ def name_together(films: Sequence[Candidates], depth_share: float = SHAPE_DEVIAT
 def told_places(films: Sequence[Candidates], named: Sequence[Names], film: int) -> dict[int, FloatArray]:
     """Where a film's bodies lie, by the other films, that it lacks or shows in another shape than all of them: level -> corners (4, 2).
 
-    The body is laid beside its neighbours as another film has it; means over those neighbours that both films show alike, and over films.
+    That it has another shape is held against a film only where two others agree on the body's, since else either may be misread. The body is laid beside its neighbours as another film has it; means over those neighbours that both films show alike, and over films.
     """
     patient = _Patient.of(films, SHAPE_DEVIATION)
     others = [other for other in range(len(films)) if other != film]
@@ -84,8 +84,18 @@ def told_places(films: Sequence[Candidates], named: Sequence[Names], film: int) 
     places = {}
     for level, mine in enumerate(named[film]):
         showing = [other for other in others if named[other][level] >= 0]
-        if not showing or (mine >= 0 and max(likeness[other][mine, level] for other in showing) >= 0):
-            continue
+        if mine >= 0:
+            if any(likeness[other][mine, level] >= 0 for other in showing):
+                continue
+            showing = [
+                other
+                for other in showing
+                if any(
+                    patient.likeness(other, named[other], third, named[third])[named[other][level], level] > 0
+                    for third in showing
+                    if third != other
+                )
+            ]
         beside = [
             patient.beside(film, named[film], other, named[other], neighbour, level)
             for other in showing
