@@ -1,5 +1,7 @@
 """What training does to a film: drawn once, applied to pixels and points alike."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from lumbar.crop import cut, standardised
 from lumbar.geometry import letterbox
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.radiograph import Radiograph
-from lumbar.training.augmentation import Contrast, crop_window
+from lumbar.training.augmentation import Appearance, Contrast, crop_window
 from lumbar.training.stream import visible_only
 from tests.spines import a_spine, on_film
 
@@ -83,6 +85,32 @@ def test_the_same_contrast_gives_the_same_picture():
     contrast = Contrast.draw(np.random.default_rng(1))
     one, two = (contrast.apply(crop, np.random.default_rng(2)) for _ in range(2))
     np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_another_appearance_is_another_picture_with_the_edges_where_they_were(seed):
+    """Drawn once it is the same again; a bright square on grey still stands out along its edge, if nothing is in the way."""
+    crop = np.full((96, 48), 0.3, np.float32)
+    crop[30:60, 12:36] = 0.8
+    seen = replace(Appearance.draw(np.random.default_rng(seed)), patches=np.zeros((0, 6)))
+    one, two = (seen.apply(crop, np.random.default_rng(2)) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert one.shape == crop.shape and one.dtype == np.float32 and np.isfinite(one).all()
+    steps = np.abs(np.diff(one[36:54].mean(axis=0)))
+    assert max(steps[8:15].max(), steps[32:39].max()) > 2 * np.median(steps[17:30])
+
+
+def test_things_in_the_way_hide_what_is_behind_them_and_nothing_else():
+    crop = np.tile(np.linspace(0, 1, 48, dtype=np.float32), (96, 1))
+    free = replace(
+        Appearance.draw(np.random.default_rng(1)), contrast=Contrast(1.0, 0.0, 0.0, False), patches=np.zeros((0, 6))
+    )
+    hidden = replace(free, patches=np.array([[0.25, 0.25, 1.0, 1.0, 0.5, 0.0]]))
+    one, other = (seen.apply(crop, np.random.default_rng(2)) for seen in (free, hidden))
+    behind = np.zeros(crop.shape, bool)
+    behind[24:46, 12:28] = True
+    assert (other[behind] == np.float32(0.5)).all()
+    np.testing.assert_array_equal(one[~behind], other[~behind])
 
 
 def test_corners_far_outside_the_crop_are_not_asked_for():

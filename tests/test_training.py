@@ -124,6 +124,7 @@ def test_films_of_a_folder_are_counted_and_an_empty_folder_is_refused(tmp_path, 
     ("trainee", "changes", "message"),
     [
         (Trainee("landmarks", height=100), {}, "height must be a multiple of 32; got 100"),
+        (Trainee("localiser", randomised=0.5), {}, "randomised is for landmarks alone"),
         (tiny("lsld"), {}, "method must be one of hourglass-2, .*lsld-net-levels; got 'lsld'"),
         (tiny("lsld-net"), {"device": "tpu"}, "device must be auto, cpu or cuda; got 'tpu'"),
         (tiny("lsld-net"), {"start_from": Path("nowhere")}, "no weights at nowhere"),

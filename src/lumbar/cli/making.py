@@ -105,6 +105,9 @@ def train(
     first_films: Annotated[int | None, typer.Option(min=2, help="Only so many of the folder's films.")] = None,
     method: Annotated[str, typer.Option(help="Landmark method.")] = "lsld-net",
     view: Annotated[Seen, typer.Option(help="What the landmark network sees of a film.")] = Seen.BOX,
+    randomised: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the landmark network's samples that look like no film.")
+    ] = 0.0,
     height: Annotated[int | None, typer.Option(help="Input height; 1024 (landmarks) or 640 (localiser).")] = None,
     width: Annotated[int | None, typer.Option(help="Input width; half the height, or the height.")] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 100,
@@ -146,7 +149,7 @@ def train(
     )
     best = or_usage(
         lambda: training.run(
-            training.Trainee(stage.value, method, height, width, training.View(view)),
+            training.Trainee(stage.value, method, height, width, training.View(view), randomised),
             training.films_of(data, seed, first_films, split),
             recipe,
             out,

@@ -38,6 +38,71 @@ class Contrast:
         return (1 - image if self.inverted else image).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """What a film may look like elsewhere: other textures, shades, edges and things in the way, while every bone stays where it is.
+
+    Domain randomisation (Tobin 2017): a network that has seen simulated films look like anything may take a real film for one more of them.
+    kernel: a random filter (RandConv, Xu 2021), mixed in by the share `mixed`; None for none. shade: a coarse grid of what is added, in standard
+    deviations. tone: a monotone curve through equally spaced greys. sharpened: strength of an unsharp mask, 0 for none. equalised: clip limit of
+    CLAHE, 0 for none. coarse: size that the crop is shrunk to and back. patches (N, 6): place, size, grey and roughness of what is in the way.
+    """
+
+    contrast: Contrast
+    kernel: FloatArray | None
+    mixed: float
+    shade: FloatArray
+    tone: FloatArray
+    sharpened: float
+    equalised: float
+    coarse: float
+    patches: FloatArray
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Appearance:
+        """Three of five with a random filter, one in three with things in the way."""
+        size = int(rng.choice([1, 3, 5, 7]))
+        kernel = rng.normal(0, 1, (size, size)) / size if rng.random() < 0.6 else None
+        patches = rng.uniform(0, 1, (int(rng.integers(1, 4)) if rng.random() < 0.35 else 0, 6))
+        return cls(
+            Contrast.draw(rng),
+            kernel,
+            float(rng.uniform(0.2, 0.9)),
+            rng.normal(0, rng.uniform(0, 0.5), (int(rng.integers(2, 6)), int(rng.integers(2, 4)))),
+            np.cumsum(np.concatenate([[0.0], rng.gamma(1.5, 1.0, 5)])),
+            float(rng.uniform(0.3, 2.5)) if rng.random() < 0.3 else 0.0,
+            float(rng.uniform(1.0, 5.0)) if rng.random() < 0.25 else 0.0,
+            float(rng.uniform(0.4, 0.9)) if rng.random() < 0.2 else 1.0,
+            patches,
+        )
+
+    def apply(self, crop: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """A crop (H, W) in [0, 1] that looks so, in [0, 1] but for noise."""
+        height, width = crop.shape
+        image: NDArray[Any] = np.clip(crop, 0, 1).astype(np.float32)
+        if self.equalised:
+            clahe = cv2.createCLAHE(self.equalised, (8, 4))
+            image = clahe.apply((image * 255).astype(np.uint8)).astype(np.float32) / 255
+        if self.kernel is not None:
+            other = cv2.filter2D(image, -1, self.kernel.astype(np.float32), borderType=cv2.BORDER_REFLECT)
+            other = (other - other.mean()) / (other.std() + 1e-6) * image.std() + image.mean()
+            image = (1 - self.mixed) * image + self.mixed * other
+        shade = cv2.resize(self.shade.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+        image = image + shade * image.std()
+        image = (image - image.min()) / (np.ptp(image) + 1e-6)
+        image = np.interp(image, np.linspace(0, 1, len(self.tone)), self.tone / self.tone[-1]).astype(np.float32)
+        if self.sharpened:
+            image = image + self.sharpened * (image - cv2.GaussianBlur(image, (0, 0), 2.0))
+        if self.coarse < 1:
+            small = cv2.resize(image, None, fx=self.coarse, fy=self.coarse, interpolation=cv2.INTER_AREA)
+            image = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+        for x, y, wide, tall, grey, rough in self.patches:
+            left, top = int(x * width), int(y * height)
+            part = image[top : top + int(height * (0.03 + 0.2 * tall)), left : left + int(width * (0.05 + 0.3 * wide))]
+            part[:] = grey + 0.2 * rough * rng.standard_normal(part.shape, dtype=np.float32)
+        return self.contrast.apply(image, rng)
+
+
 def crop_window(
     points_px: FloatArray, height: int, width: int, fill: float, rng: np.random.Generator, roll_deg: float = 5.0
 ) -> Affine2D:
@@ -76,7 +141,7 @@ def seen_through(
     film_to_crop: Affine2D,
     height: int,
     width: int,
-    contrast: Contrast | None,
+    contrast: Contrast | Appearance | None,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """The crop as a network sees it, (height, width) float32."""

@@ -15,7 +15,7 @@ from lumbar.geometry import FloatArray
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.landmarks.spine import SpineLandmarks, endplate_depth
 from lumbar.networks.method import LandmarkMethod
-from lumbar.training.augmentation import Contrast, crop_window, film_window, seen_through
+from lumbar.training.augmentation import Appearance, Contrast, crop_window, film_window, seen_through
 from lumbar.training.loop import Recipe, Task
 from lumbar.training.ranks import Ranks
 from lumbar.training.stream import Films, FilmStream, batches, visible_only
@@ -32,9 +32,15 @@ class View(StrEnum):
 
 
 def landmark_task(
-    method: LandmarkMethod, height: int, width: int, recipe: Recipe, films: Films, view: View = View.BOX
+    method: LandmarkMethod,
+    height: int,
+    width: int,
+    recipe: Recipe,
+    films: Films,
+    view: View = View.BOX,
+    randomised: float = 0.0,
 ) -> Task:
-    """The task of training `method` on views of height x width of `films`."""
+    """The task of training `method` on views of height x width of `films`; a share `randomised` of them looks like no film (`Appearance`)."""
 
     def sample(film: AnnotatedFilm, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         left = film.facing_left()
@@ -43,7 +49,8 @@ def landmark_task(
             window = crop_window(points, height, width, rng.uniform(*FILL), rng)
         else:
             window = film_window(left.radiograph, height, width, rng)
-        image = seen_through(pixels, window, height, width, Contrast.draw(rng), rng)
+        contrast = Appearance.draw(rng) if randomised and rng.random() < randomised else Contrast.draw(rng)
+        image = seen_through(pixels, window, height, width, contrast, rng)
         return network_input([image])[0], visible_only(window.apply(points), height, width).astype(np.float32)
 
     def stream(first_sample: int) -> Iterator[tuple[Tensor, ...]]:

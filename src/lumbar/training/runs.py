@@ -47,7 +47,8 @@ def films_in(data: Path | None) -> int:
 class Trainee:
     """The network that is trained, and the size of what it sees; None: that of the paper, 640 (localiser) or 1024 x 512.
 
-    stage: one of `runtime.STAGES`. method: one of `METHODS`, and view: what is seen of a film; both for landmarks alone.
+    stage: one of `runtime.STAGES`. For landmarks alone: method, one of `METHODS`; view, what is seen of a film; randomised, the share of
+    samples that look like no film.
     """
 
     stage: str
@@ -55,9 +56,12 @@ class Trainee:
     height: int | None = None
     width: int | None = None
     view: View = View.BOX
+    randomised: float = 0.0
 
     def task(self, recipe: Recipe, films: Films) -> tuple[Task, dict[str, str]]:
         """What is to be trained, and what its weights say about themselves. Raises ValueError for a size or method that is not allowed."""
+        if self.randomised and self.stage != "landmarks":
+            raise ValueError(f"randomised is for landmarks alone: leave it out; got {self.randomised}")
         if self.stage == "localiser":
             side = _multiple_of_32("height", self.height or 640)
             if self.width not in (None, side):
@@ -72,7 +76,8 @@ class Trainee:
         tall = _multiple_of_32("height", self.height or 1024)
         wide = _multiple_of_32("width", self.width or tall // 2)
         about = {"method": self.method, "height": str(tall), "width": str(wide), "view": self.view.value}
-        return landmark_task(method_called(self.method), tall, wide, recipe, films, self.view), about
+        method = method_called(self.method)
+        return landmark_task(method, tall, wide, recipe, films, self.view, self.randomised), about
 
 
 def run(
