@@ -96,6 +96,7 @@ def test_another_appearance_is_another_picture_with_the_edges_where_they_were(se
     one, two = (seen.apply(crop, np.random.default_rng(2)) for _ in range(2))
     np.testing.assert_array_equal(one, two)
     assert one.shape == crop.shape and one.dtype == np.float32 and np.isfinite(one).all()
+    assert np.abs(one - crop).mean() > 0.02
     steps = np.abs(np.diff(one[36:54].mean(axis=0)))
     assert max(steps[8:15].max(), steps[32:39].max()) > 2 * np.median(steps[17:30])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +76,8 @@ def name_together(films: Sequence[Candidates], depth_share: float = SHAPE_DEVIAT
 def told_places(films: Sequence[Candidates], named: Sequence[Names], film: int) -> dict[int, FloatArray]:
     """Where a film's bodies lie, by the other films, that it lacks or shows in another shape than all of them: level -> corners (4, 2).
 
-    That it has another shape is held against a film only where two others agree on the body's, since else either may be misread. The body is laid beside its neighbours as another film has it; means over those neighbours that both films show alike, and over films.
+    That it has another shape is held against a film only where two others agree on the body's, since else either may be misread. The body is
+    laid beside its neighbours as another film has it; the mean over those neighbours that both films show alike, and over films.
     """
     patient = _Patient.of(films, SHAPE_DEVIATION)
     others = [other for other in range(len(films)) if other != film]
@@ -87,15 +88,7 @@ def told_places(films: Sequence[Candidates], named: Sequence[Names], film: int) 
         if mine >= 0:
             if any(likeness[other][mine, level] >= 0 for other in showing):
                 continue
-            showing = [
-                other
-                for other in showing
-                if any(
-                    patient.likeness(other, named[other], third, named[third])[named[other][level], level] > 0
-                    for third in showing
-                    if third != other
-                )
-            ]
+            showing = patient.agreeing(showing, named, level)
         beside = [
             patient.beside(film, named[film], other, named[other], neighbour, level)
             for other in showing
@@ -198,6 +191,14 @@ class _Patient:
             disagreement = np.minimum(squares_apart(bodies, body) / (2 * self.variance), _WORST)
             likeness[:, level] = _ALIKE - disagreement
         return likeness
+
+    def agreeing(self, films: Sequence[int], named: Sequence[Names], level: int) -> list[int]:
+        """Those of the films whose body at this level, which all of them have, has the shape of another's."""
+        alike = {
+            (one, other): self.likeness(one, named[one], other, named[other])[named[one][level], level] > 0
+            for one, other in permutations(films, 2)
+        }
+        return [one for one in films if any(alike[one, other] for other in films if other != one)]
 
     def beside(
         self, film: int, mine: Names, other: int, theirs: Names, neighbour: int, level: int

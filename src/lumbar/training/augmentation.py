@@ -38,7 +38,7 @@ class Contrast:
         return (1 - image if self.inverted else image).astype(np.float32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Appearance:
     """What a film may look like elsewhere: other textures, shades, edges and things in the way, while every bone stays where it is.
 
