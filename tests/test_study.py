@@ -10,9 +10,10 @@ from lumbar.anatomy import Corner, Posture, Vertebra, rows_of
 from lumbar.assessment import StabilityCriteria, Verdict
 from lumbar.landmarks import AnatomicalSpine
 from lumbar.measurements import Unmeasurable
+from lumbar.postures import order_by_posture
 from lumbar.radiograph import PixelSpacing
 from lumbar.reading import Reading
-from lumbar.study import StudyAssessment, assess_study, order_by_posture
+from lumbar.study import StudyAssessment, assess_study
 from tests.spines import SQUARE, a_film, a_reading, a_spine, no_landmarks
 
 IN_FLEXION = a_spine({"L4/L5": 25}, {"L4/L5": -2, "L5/S1": 8}, corner_error_mm=0.1)

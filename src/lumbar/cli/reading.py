@@ -269,8 +269,9 @@ def _assess(
 ) -> list[_Result]:
     """Read the films, tell who is who (unless `postures` says), write study.json and study.html, print the table."""
     from lumbar.films import of_other_patients
+    from lumbar.postures import order_by_posture
     from lumbar.report import study_page, study_table
-    from lumbar.study import assess_study, order_by_posture
+    from lumbar.study import assess_study
 
     if others := of_other_patients(films):
         desk.fail(

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from lumbar.anatomy import Posture
 from lumbar.assessment import StabilityCriteria
+from lumbar.postures import order_by_posture
 from lumbar.reading import Reading
-from lumbar.study import StudyAssessment, assess_study, order_by_posture
+from lumbar.study import StudyAssessment, assess_study
 
 ONE_FILM = "one film: motion needs a flexion and an extension film of the same patient"
 
