@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.progress import track
+from scipy.stats import binomtest
 
 from lumbar.anatomy import LEVELS, Posture, Vertebra, rows_of
 from lumbar.assessment import SlipGrade, Verdict, assess_level, grade_slip
@@ -47,6 +48,32 @@ class Level:
     together: LevelAssessment
 
 
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """The slip of one level of one film: its true grade, and that which was read, None where the slip could not be measured."""
+
+    true: SlipGrade
+    seen: SlipGrade | None
+
+    @property
+    def right(self) -> bool:
+        """Grade and direction are."""
+        return self.seen is not None and (self.seen.grade, self.seen.direction) == (
+            self.true.grade,
+            self.true.direction,
+        )
+
+    @property
+    def sure(self) -> bool:
+        """Whether the grade that was read is stated as likely."""
+        return self.seen is not None and probability_of(self.seen) >= SURELY
+
+    @property
+    def same_quarter(self) -> bool:
+        """Whether the grade would be right as the paper gives it."""
+        return self.seen is not None and quarter(self.seen) == quarter(self.true)
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("studies", type=Path)
@@ -60,7 +87,7 @@ def main() -> None:
     given.readings.mkdir(parents=True, exist_ok=True)
     studies = StudyFolder.open(given.studies).studies[: given.first]
     levels: list[Level] = []
-    grades: dict[str, list[tuple[bool, bool]]] = {"alone": [], "together": []}
+    grades: dict[str, list[Graded]] = {"alone": [], "together": []}
     bodies: list[tuple[bool, bool]] = []
     shifted = 0
     for study in track(studies, "reading"):
@@ -77,24 +104,34 @@ def main() -> None:
     )
     print_motion(levels)
     print_verdicts(levels)
-    for how, levels_graded in grades.items():
-        right, sure = np.array(levels_graded).T
-        print(f"grading accuracy over {len(right)} levels of all films, {how}: {100 * right.mean():.1f} %")
-        print(f"  where a grade has a probability of {SURELY}: {sure.sum()} levels, {100 * right[sure].mean():.1f} %")
+    print_grades(grades)
     if given.figure:
         draw_reliability(levels, given.figure)
 
 
 def read(reader: Reader, study: StudyCase, folder: Path) -> dict[Posture, Reading]:
     """The readings of a study's films, named together, their facing not given away; kept in `folder`."""
-    kept = {posture: folder / f"{study.patient}_{posture}.reading.json" for posture in study.films}
-    if not all(path.exists() for path in kept.values()):
+    kept = kept_readings(study, folder)
+    if kept is None:
         films = [replace(case.radiograph(), anterior=None) for case in study.films.values()]
         names = [case.name for case in study.films.values()]
-        for path, reading in zip(kept.values(), reader.read_together(films, names), strict=True):
-            with written_aside(path) as aside:
+        kept = dict(zip(study.films, reader.read_together(films, names), strict=True))
+        for posture, reading in kept.items():
+            with written_aside(_path(folder, study, posture)) as aside:
                 aside.write_text(reading.to_json())
-    return {posture: Reading.from_json(path.read_text()) for posture, path in kept.items()}
+    return kept
+
+
+def kept_readings(study: StudyCase, folder: Path) -> dict[Posture, Reading] | None:
+    """What `read` kept in `folder`; None where a film was not read yet."""
+    paths = {posture: _path(folder, study, posture) for posture in study.films}
+    if not all(path.exists() for path in paths.values()):
+        return None
+    return {posture: Reading.from_json(path.read_text()) for posture, path in paths.items()}
+
+
+def _path(folder: Path, study: StudyCase, posture: Posture) -> Path:
+    return folder / f"{study.patient}_{posture}.reading.json"
 
 
 def names_off(study: StudyCase, posture: Posture, reading: Reading) -> bool:
@@ -137,8 +174,8 @@ def told_apart(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[tu
     return bodies
 
 
-def graded(study: StudyCase, spines: Mapping[Posture, AnatomicalSpine]) -> list[tuple[bool, bool]]:
-    """Whether each level of each film has the grade and direction that its true corners give, and whether it is read as surely so."""
+def graded(study: StudyCase, spines: Mapping[Posture, AnatomicalSpine]) -> list[Graded]:
+    """Every level of every film, graded from its true corners and from those that were found."""
     found = []
     for posture, spine in spines.items():
         film = study.films[posture].open()
@@ -148,11 +185,38 @@ def graded(study: StudyCase, spines: Mapping[Posture, AnatomicalSpine]) -> list[
             for of in (true, spine)
         )
         for site, slip in known.items():
-            grade = grade_slip(site, slip.value, None)
             seen = grade_slip(site, read_as[site].value, read_as[site].standard_error) if site in read_as else None
-            right = seen is not None and (seen.grade, seen.direction) == (grade.grade, grade.direction)
-            found.append((right, seen is not None and probability_of(seen) >= SURELY))
+            found.append(Graded(grade_slip(site, slip.value, None), seen))
     return found
+
+
+def print_grades(grades: Mapping[str, list[Graded]]) -> None:
+    """Accuracy of the grades as we give them, and as the paper does; and what is right by calling all levels what most are."""
+    for how, levels in grades.items():
+        right = np.array([level.right for level in levels])
+        sure = np.array([level.sure for level in levels])
+        print(
+            f"grading accuracy over {len(levels)} levels of all films, {how}: {_share(right)}, with direction and a grade 0"
+        )
+        print(f"  where a grade has a probability of {SURELY}: {sure.sum()} levels, {_share(right[sure])}")
+        quarters = np.array([level.same_quarter for level in levels])
+        beyond = np.array([quarter(level.true) > 1 for level in levels])
+        print(f"  by the paper's quarters, I to IV, a slip of 0 being I: {_share(quarters)}")
+        print(f"    of {beyond.sum()} levels that truly are II or more: {_share(quarters[beyond])}")
+    true = grades["alone"]
+    print(
+        f"  all levels called what most are: {_share(np.array([level.true.grade == 0 for level in true]))}, "
+        f"by quarters {_share(np.array([quarter(level.true) == 1 for level in true]))}"
+    )
+
+
+def quarter(grade: SlipGrade) -> int:
+    """As the paper grades (section I): "less than 25 % is grade I", so there is no grade 0, and it knows no direction."""
+    return max(1, grade.grade)
+
+
+def _share(right: np.ndarray) -> str:
+    return f"{100 * right.mean():.1f} %"
 
 
 def probability_of(seen: SlipGrade) -> float:
@@ -167,7 +231,7 @@ def print_motion(levels: list[Level]) -> None:
     """Errors of the changes, and how often 90 % intervals cover the truth."""
     measured = sum(isinstance(level.together.change.angulation, Measurement) for level in levels)
     print(f"changes of {measured} of {len(levels)} levels measured together")
-    print(f"{'':10} {'error of the change, mean (median)':44} 90 % intervals cover")
+    print(f"{'':10} {'error of the change, mean (median)':44} 90 % intervals cover (95 % interval)")
     for site in ("all", *map(str, LEVELS)):
         here = [level for level in levels if site in ("all", level.site)]
         parts = []
@@ -178,8 +242,15 @@ def print_motion(levels: list[Level]) -> None:
                 ([c.angulation for c in changes], [level.true_deg for level in here], "deg"),
             ):
                 error, z = _errors(figures, truths)
-                covered = 100 * np.mean(np.abs(z) <= 1.6449)
-                parts.append((how, f"{np.mean(error):.2f} ({np.median(error):.2f}) {unit}", f"{covered:.0f} %"))
+                covered = np.abs(z) <= 1.6449
+                low, high = binomtest(int(covered.sum()), len(covered)).proportion_ci()
+                parts.append(
+                    (
+                        how,
+                        f"{np.mean(error):.2f} ({np.median(error):.2f}) {unit}",
+                        f"{100 * covered.mean():.0f} % ({100 * low:.0f}-{100 * high:.0f})",
+                    )
+                )
         for how in ("alone", "together"):
             mine = [part for part in parts if part[0] == how]
             print(f"{site:6} {how:9} " + "  ".join(f"{p[1]:20}" for p in mine) + "  " + "  ".join(p[2] for p in mine))

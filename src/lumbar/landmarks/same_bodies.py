@@ -41,13 +41,14 @@ class SameBodies:
     spines: as they were given, with fitted corners and their covariance. covariance (44 F, 44 F): of all fitted coordinates together,
     film by film, landmark by landmark, x before y; NaN for corners that were not fitted or whose error was not known.
     misfit: sum of squared residuals over their degrees of freedom; about 1 if errors are what the covariances say. NaN where
-    nothing was over-determined or errors were not known. strange: vertebrae with another shape on some film than on the others, and
-    which films that may be; there they are as they were read.
+    nothing was over-determined or errors were not known. misfits: the same of each vertebra alone, of those that were fitted to all films.
+    strange: vertebrae with another shape on some film than on the others, and which films that may be; there they are as they were read.
     """
 
     spines: tuple[AnatomicalSpine, ...]
     covariance: FloatArray
     misfit: float
+    misfits: Mapping[Vertebra, float] = field(default_factory=dict)
     strange: Mapping[Vertebra, frozenset[int]] = field(default_factory=dict)
 
 
@@ -81,6 +82,7 @@ def fit_same_bodies(
         alike = {v: body for v, body in bodies.items() if not known or body.misfit <= STRANGE}
         scales = _scales(alike, observed, scales)
     squares, freedom = (sum(getattr(body, of) for body in bodies.values()) for of in ("squares", "freedom"))
+    misfits = {vertebra: body.misfit for vertebra, body in bodies.items() if known and body.freedom}
     strange: dict[Vertebra, frozenset[int]] = {}
     for vertebra in [v for v in bodies if v not in alike]:
         rows = rows_of(vertebra)
@@ -104,7 +106,7 @@ def fit_same_bodies(
     )
     size = 2 * COUNT * films
     misfit = squares / freedom if known and freedom else float("nan")
-    return SameBodies(results, covariance.reshape(size, size), misfit, strange)
+    return SameBodies(results, covariance.reshape(size, size), misfit, misfits, strange)
 
 
 def joint_covariance(spines: Sequence[AnatomicalSpine]) -> FloatArray:
