@@ -72,6 +72,16 @@ def test_a_second_run_goes_on_where_the_first_stopped(tmp_path, films):
     assert (first, step_of(tmp_path / "last.safetensors")) == (2, 4)
 
 
+@pytest.mark.parametrize("stage", ["localiser", "landmarks"])
+def test_samples_that_look_like_no_film_are_trained_on_and_choose_no_weights(films, stage):
+    plain, randomised = (
+        Trainee(stage, height=64, randomised=share).task(a_recipe(batch_size=8), films)[0] for share in (0.0, 1.0)
+    )
+    assert not torch.equal(next(plain.batches(0))[0], next(randomised.batches(0))[0])
+    (_, shown), (_, also_shown) = (task.validate(plain.network.eval()) for task in (plain, randomised))
+    np.testing.assert_array_equal(shown, also_shown)
+
+
 def test_a_killed_run_leaves_a_checkpoint_that_goes_on(tmp_path, buu_folder):
     """kill -9 in the midst of a run; the same command then ends it."""
     command = [sys.executable, "-m", "lumbar", "train", "landmarks", "--out", str(tmp_path), "--data", str(buu_folder)]
@@ -124,7 +134,7 @@ def test_films_of_a_folder_are_counted_and_an_empty_folder_is_refused(tmp_path, 
     ("trainee", "changes", "message"),
     [
         (Trainee("landmarks", height=100), {}, "height must be a multiple of 32; got 100"),
-        (Trainee("localiser", randomised=0.5), {}, "randomised is for landmarks alone"),
+        (Trainee("close-up", randomised=0.5), {}, "randomised is for the localiser and landmarks"),
         (tiny("lsld"), {}, "method must be one of hourglass-2, .*lsld-net-levels; got 'lsld'"),
         (tiny("lsld-net"), {"device": "tpu"}, "device must be auto, cpu or cuda; got 'tpu'"),
         (tiny("lsld-net"), {"start_from": Path("nowhere")}, "no weights at nowhere"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import partial
 
 import cv2
 import numpy as np
@@ -42,14 +43,14 @@ def landmark_task(
 ) -> Task:
     """The task of training `method` on views of height x width of `films`; a share `randomised` of them looks like no film (`Appearance`)."""
 
-    def sample(film: AnnotatedFilm, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    def sample(film: AnnotatedFilm, rng: np.random.Generator, share: float = randomised) -> tuple[np.ndarray, ...]:
         left = film.facing_left()
         pixels, points = left.radiograph.pixels, left.landmarks_px
         if view is View.BOX:
             window = crop_window(points, height, width, rng.uniform(*FILL), rng)
         else:
             window = film_window(left.radiograph, height, width, rng)
-        contrast = Appearance.draw(rng) if randomised and rng.random() < randomised else Contrast.draw(rng)
+        contrast = Appearance.draw(rng) if share and rng.random() < share else Contrast.draw(rng)
         image = seen_through(pixels, window, height, width, contrast, rng)
         return network_input([image])[0], visible_only(window.apply(points), height, width).astype(np.float32)
 
@@ -61,7 +62,7 @@ def landmark_task(
         assert isinstance(output, tuple)
         return method.loss(output, batch[1], height, width)
 
-    held_out = FilmStream(0, 0, sample, films.validation, reuse=1)
+    held_out = FilmStream(0, 0, partial(sample, share=0.0), films.validation, reuse=1)
     cases: list[tuple[np.ndarray, ...]] = []
 
     def validate(network: nn.Module) -> tuple[dict[str, float], np.ndarray]:

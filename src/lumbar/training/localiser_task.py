@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.localisation.decoding import best_box
 from lumbar.networks.detection_loss import detection_loss
 from lumbar.networks.yolov8 import yolov8n
-from lumbar.training.augmentation import Contrast, seen_through
+from lumbar.training.augmentation import Appearance, Contrast, seen_through
 from lumbar.training.loop import Recipe, Task
 from lumbar.training.ranks import Ranks
 from lumbar.training.stream import Films, FilmStream, batches
@@ -27,11 +28,11 @@ FACINGS = (Side.LEFT, Side.RIGHT)
 _EMPTY = 0.06  # share of samples without a lumbar spine: a strip of film beside one, its rows shuffled
 
 
-def localiser_task(size: int, recipe: Recipe, films: Films) -> Task:
-    """The task of training the localiser on `films` letterboxed to size x size."""
+def localiser_task(size: int, recipe: Recipe, films: Films, randomised: float = 0.0) -> Task:
+    """The task of training the localiser on `films` letterboxed to size x size; a share `randomised` of them looks like no film (`Appearance`)."""
 
     def sample(film: AnnotatedFilm, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        return _sample(film, size, rng)
+        return _sample(film, rng, size, randomised)
 
     def stream(first_sample: int) -> Iterator[tuple[Tensor, ...]]:
         samples = FilmStream(recipe.seed, first_sample, sample, films.training, reuse=4, ranks=Ranks.here())
@@ -41,7 +42,7 @@ def localiser_task(size: int, recipe: Recipe, films: Films) -> Task:
         _, boxes, labels, present = batch
         return detection_loss(output, boxes, labels, present)  # type: ignore[arg-type]
 
-    held_out = FilmStream(0, 0, sample, films.validation, reuse=1)
+    held_out = FilmStream(0, 0, partial(_sample, size=size), films.validation, reuse=1)
     cases: list[tuple[np.ndarray, ...]] = []
 
     def validate(network: nn.Module) -> tuple[dict[str, float], np.ndarray]:
@@ -53,7 +54,9 @@ def localiser_task(size: int, recipe: Recipe, films: Films) -> Task:
     return Task(yolov8n(classes=len(FACINGS)), stream, loss, validate)
 
 
-def _sample(film: AnnotatedFilm, size: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+def _sample(
+    film: AnnotatedFilm, rng: np.random.Generator, size: int, randomised: float = 0.0
+) -> tuple[np.ndarray, ...]:
     """Input (3, size, size), box (4,), label and presence of a part of the film that holds the whole spine, or nothing of it."""
     pixels, points = film.radiograph.pixels, film.landmarks_px
     present = bool(rng.random() >= _EMPTY)
@@ -63,7 +66,8 @@ def _sample(film: AnnotatedFilm, size: int, rng: np.random.Generator) -> tuple[n
         part, corner = rng.permutation(_part_without(pixels, points)), np.zeros(2)
     height, width = part.shape
     view = letterbox((-0.5, -0.5, width - 0.5, height - 0.5), size, size, "film", "crop")
-    image = seen_through(part, view, size, size, Contrast.draw(rng), rng)
+    look = Appearance.draw(rng) if randomised and rng.random() < randomised else Contrast.draw(rng)
+    image = seen_through(part, view, size, size, look, rng)
     inside = view.apply(points - corner)
     box = np.concatenate([np.nanmin(inside, axis=0), np.nanmax(inside, axis=0)]).astype(np.float32)
     return network_input([image])[0], box, np.array(FACINGS.index(film.anterior)), np.array(present)

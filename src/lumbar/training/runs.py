@@ -47,8 +47,8 @@ def films_in(data: Path | None) -> int:
 class Trainee:
     """The network that is trained, and the size of what it sees; None: that of the paper, 640 (localiser) or 1024 x 512.
 
-    stage: one of `runtime.STAGES`. For landmarks alone: method, one of `METHODS`; view, what is seen of a film; randomised, the share of
-    samples that look like no film.
+    stage: one of `runtime.STAGES`. For landmarks alone: method, one of `METHODS`; view, what is seen of a film. randomised: the share of
+    samples that look like no film; not for close-ups.
     """
 
     stage: str
@@ -60,13 +60,17 @@ class Trainee:
 
     def task(self, recipe: Recipe, films: Films) -> tuple[Task, dict[str, str]]:
         """What is to be trained, and what its weights say about themselves. Raises ValueError for a size or method that is not allowed."""
-        if self.randomised and self.stage != "landmarks":
-            raise ValueError(f"randomised is for landmarks alone: leave it out; got {self.randomised}")
+        if self.randomised and self.stage == CLOSE_UP:
+            raise ValueError(f"randomised is for the localiser and landmarks: leave it out; got {self.randomised}")
         if self.stage == "localiser":
             side = _multiple_of_32("height", self.height or 640)
             if self.width not in (None, side):
                 raise ValueError(f"the localiser's input is square: width must be {side} or left out; got {self.width}")
-            return localiser_task(side, recipe, films), {"method": LOCALISER, "height": str(side), "width": str(side)}
+            return localiser_task(side, recipe, films, self.randomised), {
+                "method": LOCALISER,
+                "height": str(side),
+                "width": str(side),
+            }
         if self.stage == CLOSE_UP:
             if (self.height or SIZE, self.width or SIZE) != (SIZE, SIZE):
                 raise ValueError(
