@@ -18,7 +18,7 @@ from rich.progress import track
 from scipy.stats import binomtest
 
 from lumbar.anatomy import LEVELS, Posture, Vertebra, rows_of
-from lumbar.assessment import SlipGrade, Verdict, assess_level, grade_slip
+from lumbar.assessment import SlipGrade, Verdict, assess_level, grade_slip, quarter_of
 from lumbar.datasets import StudyCase, StudyFolder
 from lumbar.evaluation import ReadCase
 from lumbar.landmarks.spine import AnatomicalSpine, SpineLandmarks, endplate_depth
@@ -71,7 +71,7 @@ class Graded:
     @property
     def same_quarter(self) -> bool:
         """Whether the grade would be right as the paper gives it."""
-        return self.seen is not None and quarter(self.seen) == quarter(self.true)
+        return self.seen is not None and quarter_of(self.seen.slip_percent) == quarter_of(self.true.slip_percent)
 
 
 def main() -> None:
@@ -200,19 +200,14 @@ def print_grades(grades: Mapping[str, list[Graded]]) -> None:
         )
         print(f"  where a grade has a probability of {SURELY}: {sure.sum()} levels, {_share(right[sure])}")
         quarters = np.array([level.same_quarter for level in levels])
-        beyond = np.array([quarter(level.true) > 1 for level in levels])
+        beyond = np.array([quarter_of(level.true.slip_percent) > 1 for level in levels])
         print(f"  by the paper's quarters, I to IV, a slip of 0 being I: {_share(quarters)}")
         print(f"    of {beyond.sum()} levels that truly are II or more: {_share(quarters[beyond])}")
     true = grades["alone"]
     print(
         f"  all levels called what most are: {_share(np.array([level.true.grade == 0 for level in true]))}, "
-        f"by quarters {_share(np.array([quarter(level.true) == 1 for level in true]))}"
+        f"by quarters {_share(np.array([quarter_of(level.true.slip_percent) == 1 for level in true]))}"
     )
-
-
-def quarter(grade: SlipGrade) -> int:
-    """As the paper grades (section I): "less than 25 % is grade I", so there is no grade 0, and it knows no direction."""
-    return max(1, grade.grade)
 
 
 def _share(right: np.ndarray) -> str:

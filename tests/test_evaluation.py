@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lumbar.anatomy import LANDMARK_INDEX, Corner, Posture, Side, Vertebra
+from lumbar.assessment import quarter_of
 from lumbar.evaluation import Evaluation, ReadCase, Unit, compared, evaluate, evaluation_page, tables_of
 from lumbar.evaluation.agreement import Agreement, icc_2_1
 from lumbar.evaluation.clinical import grading_accuracy, score_quantities, score_studies
@@ -170,6 +171,7 @@ def test_a_missed_corner_makes_the_grade_wrong_and_the_angle_unmeasured():
 def test_forward_and_backward_slips_of_one_grade_differ():
     forward, backward = (on_film(a_spine({"L4/L5": slip})).points_px for slip in (20, -20))
     assert grading_accuracy([a_case(forward, backward)]).value == 80
+    assert grading_accuracy([a_case(forward, backward)], grade=quarter_of).value == 100
 
 
 def a_study(translation_mm: float, found_mm: float, patient: str = "p") -> dict[Posture, ReadCase]:

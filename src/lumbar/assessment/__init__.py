@@ -1,7 +1,7 @@
 """Measurements -> verdicts, by named criteria."""
 
 from lumbar.assessment.criteria import COUNTER_EVIDENCE, CRITERIA, PAPER, StabilityCriteria
-from lumbar.assessment.meyerding import SlipGrade, grade_of, grade_slip
+from lumbar.assessment.meyerding import SlipGrade, grade_of, grade_slip, quarter_of
 from lumbar.assessment.stability import StabilityAssessment, Verdict, assess_level, assess_stability
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "assess_stability",
     "grade_of",
     "grade_slip",
+    "quarter_of",
 ]

@@ -66,6 +66,15 @@ def grade_of(slip_percent: float) -> int:
     return sum(size >= boundary for boundary in (floor, *BOUNDARIES_PERCENT))
 
 
+def quarter_of(slip_percent: float) -> int:
+    """The grade as Hu et al. give it (section I): the quarter of the endplate, 1 to 4, whichever way, and 5 beyond it; no slip is grade 1, too.
+
+    >>> [quarter_of(p) for p in (0, 6.9, 25, -13, -50, 100)]
+    [1, 1, 2, 1, 3, 5]
+    """
+    return max(1, grade_of(slip_percent))
+
+
 def grade_slip(site: str, slip_percent: float, standard_error: float | None) -> SlipGrade:
     """Grade a slip at a level; the probabilities take its error as normal with this standard error, in percent.
 

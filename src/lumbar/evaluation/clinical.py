@@ -78,28 +78,30 @@ def score_quantities(cases: Sequence[ReadCase]) -> tuple[QuantityScores, ...]:
     return tuple(scores)
 
 
-def grading_accuracy(cases: Sequence[ReadCase], seed: int = 0) -> Figure:
-    """% of levels whose Meyerding grade, with direction, is that of the true corners (eq. 15 by what it is used for).
+def signed_grade(slip_percent: float) -> int:
+    """The grade of `assessment.grade_of`, negative for a retrolisthesis."""
+    return int(np.sign(slip_percent)) * grade_of(slip_percent)
 
-    A level that could not be measured counts as wrong. Grade 0 and its noise floor are those of `assessment.meyerding`.
+
+def grading_accuracy(cases: Sequence[ReadCase], seed: int = 0, grade: Callable[[float], int] = signed_grade) -> Figure:
+    """% of levels whose Meyerding grade is that of the true corners (eq. 15 by what it is used for).
+
+    grade: of a slip in percent; with direction, grade 0 and its noise floor unless another is asked for, such as `quarter_of`, the paper's.
+    A level that could not be measured counts as wrong.
     """
     right, levels = [], []
     for case in cases:
         known, read = (
             {
-                site: _signed_grade(value)
+                site: grade(value)
                 for (quantity, site), value in values_of(case.spine(p)).items()
                 if quantity == SLIP.name
             }
             for p in (case.truth_px, case.found_px)
         )
-        right.append(sum(read.get(site) == grade for site, grade in known.items()))
+        right.append(sum(read.get(site) == true for site, true in known.items()))
         levels.append(len(known))
     return _share(right, levels, [case.patient for case in cases], seed)
-
-
-def _signed_grade(slip_percent: float) -> int:
-    return int(np.sign(slip_percent)) * grade_of(slip_percent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lumbar.assessment import quarter_of
 from lumbar.evaluation.agreement import Agreement
 from lumbar.evaluation.clinical import (
     QuantityScores,
@@ -52,7 +53,8 @@ class Evaluation:
     """All figures of `method` on `data`.
 
     made: how the figures came about: machine, commit, date, version, and what the caller adds (seed, training, weights).
-    landmarks: by unit, where that is known. studies: None where the films are not of studies.
+    landmarks: by unit, where that is known. grading: with direction and a grade 0; grading_by_quarters: as the paper does, None in files of
+    before it was asked for. studies: None where the films are not of studies.
     """
 
     method: str
@@ -64,6 +66,7 @@ class Evaluation:
     grading: Figure
     studies: StudyScores | None
     lines: tuple[FilmLine, ...]
+    grading_by_quarters: Figure | None = None
 
     def to_json(self) -> str:
         """One JSON object; what is not a number is null. `from_json` gives the evaluation back."""
@@ -89,6 +92,7 @@ class Evaluation:
                 _figure(document["grading"]),
                 None if studies is None else _studies(studies),
                 tuple(FilmLine(**{**line, "error": _number(line["error"])}) for line in document["lines"]),
+                None if document.get("grading_by_quarters") is None else _figure(document["grading_by_quarters"]),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as problem:
             raise ValueError(f"this is not an evaluation as lumbar writes it: {problem}") from problem
@@ -121,6 +125,7 @@ def evaluate(
         grading_accuracy(cases, seed),
         score_studies(studies, seed) if studies else None,
         tuple(_line(case) for case in cases),
+        grading_accuracy(cases, seed, quarter_of),
     )
 
 

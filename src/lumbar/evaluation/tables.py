@@ -58,6 +58,7 @@ def tables_of(found: Evaluation) -> tuple[Table, ...]:
             ("films with names off by a level, or nothing found", _percent(films.shifted)),
             ("corners missed", _percent(films.missed)),
             ("levels with the true Meyerding grade", _percent(found.grading)),
+            ("levels with the true quarter, as the paper grades", _percent(found.grading_by_quarters)),
         ),
     )
     every = found.landmarks.values()
@@ -181,7 +182,10 @@ def _clinical_table(caption: str, names: Sequence[str], here: dict[str, Evaluati
             )
         )
     head = ("method", "ISA change deg", "SD change mm", "grading %", "stability %", "changes unmeasured")
-    notes = ("In brackets the paper's figure, on its own films. A level that could not be measured counts as wrong.",)
+    notes = (
+        "In brackets the paper's figure, on its own films. A level that could not be measured counts as wrong.",
+        "Grades have a direction and a grade 0 here, which the paper's have not.",
+    )
     return Table(caption, head, tuple(rows), notes)
 
 
@@ -215,7 +219,9 @@ def _with_interval(figure: Figure) -> str:
     return f"{_number(figure.value)} ({_number(figure.low)}–{_number(figure.high)})"
 
 
-def _percent(figure: Figure) -> str:
+def _percent(figure: Figure | None) -> str:
+    if figure is None:
+        return _NOTHING
     return f"{_number(figure.value, 1)} % ({_number(figure.low, 1)}–{_number(figure.high, 1)})"
 
 
