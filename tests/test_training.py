@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from lumbar.datasets import BuuFolder
 from lumbar.landmarks import SpineLandmarks
 from lumbar.methods import METHODS
 from lumbar.networks.yolov8 import yolov8n
@@ -70,6 +71,24 @@ def test_a_second_run_goes_on_where_the_first_stopped(tmp_path, films):
     first = step_of(tmp_path / "last.safetensors")
     run(Trainee("localiser", height=64), films, a_recipe(epochs=2), tmp_path)
     assert (first, step_of(tmp_path / "last.safetensors")) == (2, 4)
+
+
+def test_simulated_films_are_spread_among_those_of_a_folder_and_choose_no_weights(films, buu_folder):
+    mixed = films_of(buu_folder, 0, simulated=0.25)
+    of_folder = [
+        any(np.array_equal(mixed.training(i).landmarks_px, film(buu_folder, k)) for k in range(4)) for i in range(8)
+    ]
+    assert of_folder == [True, True, True, False] * 2
+    first = [mixed.training(i).landmarks_px for i in (0, 1, 2, 4)]
+    assert all(np.array_equal(a, films.training(i).landmarks_px) for i, a in enumerate(first))
+    assert mixed.held_out == films.held_out
+    np.testing.assert_array_equal(mixed.validation(0).landmarks_px, films.validation(0).landmarks_px)
+    with pytest.raises(ValueError, match="give data, too; got 0.5"):
+        films_of(None, 0, simulated=0.5)
+
+
+def film(folder: Path, index: int) -> np.ndarray:
+    return BuuFolder.open(folder)[index].landmarks_px
 
 
 @pytest.mark.parametrize("stage", ["localiser", "landmarks"])

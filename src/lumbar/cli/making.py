@@ -103,6 +103,9 @@ def train(
         Path | None, typer.Option(help="Lists of patients to train on and to choose by, from `lumbar dataset split`.")
     ] = None,
     first_films: Annotated[int | None, typer.Option(min=2, help="Only so many of the folder's films.")] = None,
+    simulated: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of simulated films beside the folder's, to train on.")
+    ] = 0.0,
     method: Annotated[str, typer.Option(help="Landmark method.")] = "lsld-net",
     view: Annotated[Seen, typer.Option(help="What the landmark network sees of a film.")] = Seen.BOX,
     randomised: Annotated[
@@ -150,7 +153,7 @@ def train(
     best = or_usage(
         lambda: training.run(
             training.Trainee(stage.value, method, height, width, training.View(view), randomised),
-            training.films_of(data, seed, first_films, split),
+            training.films_of(data, seed, first_films, split, simulated),
             recipe,
             out,
             start_from,

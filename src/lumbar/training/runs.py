@@ -100,19 +100,29 @@ def run(
     return train(task, recipe, folder, where, about)
 
 
-def films_of(data: Path | None, seed: int, first_films: int | None = None, split: Path | None = None) -> Films:
+def films_of(
+    data: Path | None,
+    seed: int,
+    first_films: int | None = None,
+    split: Path | None = None,
+    simulated: float = 0.0,
+) -> Films:
     """Films to train on and to choose by: simulated where there is no `data`, a folder in BUU format.
 
     first_films: so many of `data` only. split: a folder of lists of patients as `datasets.Split` writes them; without it one film in eight is held out.
-    Raises ValueError where there are too few films.
+    simulated: which share of the films that are trained on is simulated beside `data`; weights are chosen by those of `data` alone.
+    Raises ValueError where there are too few films, or a share beside no `data`.
     """
     if data is None:
+        if simulated:
+            raise ValueError(f"simulated is a share beside the films of data: give data, too; got {simulated}")
         return Films.simulated(seed)
     folder = BuuFolder.open(data).first(first_films)
     if split is None:
-        return Films.of_folder(folder, seed)
+        return Films.of_folder(folder, seed).with_simulated(simulated, seed)
     parts = Split.read(split, folder.cases)
-    return Films.of_cases(parts.cases("train", folder.cases), parts.cases("validation", folder.cases))
+    films = Films.of_cases(parts.cases("train", folder.cases), parts.cases("validation", folder.cases))
+    return films.with_simulated(simulated, seed)
 
 
 def export(stage: str, weights: Path, folder: Path, about: str) -> dict[str, float]:

@@ -6,7 +6,7 @@ Each film is used for several samples before the next takes its place, and sampl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -78,6 +78,20 @@ class Films:
         return cls(
             lambda index: simulate_film(seed, index), lambda index: simulate_film(_VALIDATION_SET, index), held_out
         )
+
+    def with_simulated(self, share: float, seed: int) -> Films:
+        """These films with simulated ones of set `seed` among them, evenly spread; those held out stay as they are.
+
+        share: of the films that are trained on, from 0 to 1. Raises ValueError for another.
+        """
+        if not 0 <= share <= 1:
+            raise ValueError(f"share must be from 0 to 1; got {share}")
+
+        def mixed(index: int) -> AnnotatedFilm:
+            before, after = (int(share * count + 1e-9) for count in (index, index + 1))
+            return simulate_film(seed, index) if after > before else self.training(index - before)
+
+        return replace(self, training=mixed)
 
     @classmethod
     def of_folder(cls, folder: BuuFolder, seed: int) -> Films:
