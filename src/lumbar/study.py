@@ -49,11 +49,11 @@ that 90 % intervals of the changes cover about as much on simulated studies othe
 LASTING_SHARE = 0.4
 """How much of a corner's error variance lies the same way on every film of a patient, since the bone itself misleads: a worn corner, a spur. On 60
 simulated studies other than the benchmark's, errors of one corner on two films, each in units of its error bar, correlate by 0.38 (0.46 along
-the endplate, 0.30 across it; 7,600 pairs)."""
+the endplate, 0.31 across it; 7,500 pairs; experiments/study_limits.py)."""
 
 STRANGE_MISFIT = 6.0
 """Bodies whose corners fit together worse than this, in units of what the errors of reading explain, may be of two patients. Our own choice:
-on 51 simulated studies without a misread body it is 3.3 at most."""
+on 55 simulated studies without a misread body it is 3.2 at most (experiments/study_limits.py)."""
 
 
 @dataclass(frozen=True, slots=True)
