@@ -56,8 +56,9 @@ def main() -> None:
             continue
         mine = bodies_of(study, readings)
         bodies += mine
-        if not any(body.misread for body in mine):
-            misfits.append(fit_films(readings).misfit)
+        misfit = fit_films(readings).misfit
+        if np.isfinite(misfit) and not any(body.misread for body in mine):
+            misfits.append(misfit)
     if not bodies:
         arguments.error(
             f"READINGS must hold readings of studies in {given.studies}; got none in {given.readings}: run studies.py first"
