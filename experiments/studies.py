@@ -159,12 +159,15 @@ def levels_of(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[Lev
     ]
 
 
+def corner_errors(study: StudyCase, posture: Posture, reading: Reading) -> np.ndarray:
+    """(22,) distances from the true corners, in the film's mean endplate depths; NaN where a corner was not found or is not known."""
+    truth = study.films[posture].open().landmarks_px
+    return np.asarray(np.linalg.norm(reading.landmarks.points_px - truth, axis=1) / endplate_depth(truth))
+
+
 def told_apart(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[tuple[bool, bool]]:
     """Of each body that is found on two films or more: whether it is misread on any, and whether its shapes tell."""
-    errors = []
-    for posture, reading in readings.items():
-        truth = study.films[posture].open().landmarks_px
-        errors.append(np.linalg.norm(reading.landmarks.points_px - truth, axis=1) / endplate_depth(truth))
+    errors = [corner_errors(study, posture, reading) for posture, reading in readings.items()]
     strange = fit_films(readings).strange
     bodies = []
     for vertebra in Vertebra:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 from rich.progress import track
-from studies import MISREAD, kept_readings
+from studies import MISREAD, corner_errors, kept_readings
 
 from lumbar.anatomy import Posture, Vertebra, rows_of
 from lumbar.datasets import StudyCase, StudyFolder
 from lumbar.landmarks.same_bodies import AGREED, STRANGE
-from lumbar.landmarks.spine import SpineLandmarks, endplate_depth
+from lumbar.landmarks.spine import SpineLandmarks
 from lumbar.reading import Reading
 from lumbar.study import LASTING_SHARE, STRANGE_MISFIT, fit_films
 
@@ -72,12 +72,10 @@ def main() -> None:
 def bodies_of(study: StudyCase, readings: Mapping[Posture, Reading]) -> list[Body]:
     errors, misread = {}, {}
     for posture, reading in readings.items():
-        film = study.films[posture].open()
-        truth = film.landmarks_px
-        off = np.linalg.norm(reading.landmarks.points_px - truth, axis=1) / endplate_depth(truth)
+        off = corner_errors(study, posture, reading)
         found = {v: off[rows_of(v)] for v in Vertebra if np.isfinite(off[rows_of(v)]).any()}
         misread[posture] = {v for v, of_body in found.items() if np.nanmedian(of_body) > MISREAD}
-        errors[posture] = in_standard_errors(reading, truth)
+        errors[posture] = in_standard_errors(reading, study.films[posture].open().landmarks_px)
     misfits = fit_films(readings).misfits
     without = {p: fit_films({q: r for q, r in readings.items() if q != p}).misfits for p in readings}
     return [

@@ -103,6 +103,11 @@ class Appearance:
         return self.contrast.apply(image, rng)
 
 
+def draw_look(rng: np.random.Generator, randomised: float) -> Contrast | Appearance:
+    """How a sample looks: with probability `randomised` like no film, else like one of another tone."""
+    return Appearance.draw(rng) if randomised and rng.random() < randomised else Contrast.draw(rng)
+
+
 def crop_window(
     points_px: FloatArray, height: int, width: int, fill: float, rng: np.random.Generator, roll_deg: float = 5.0
 ) -> Affine2D:

@@ -16,7 +16,7 @@ from lumbar.geometry import FloatArray
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.landmarks.spine import SpineLandmarks, endplate_depth
 from lumbar.networks.method import LandmarkMethod
-from lumbar.training.augmentation import Appearance, Contrast, crop_window, film_window, seen_through
+from lumbar.training.augmentation import crop_window, draw_look, film_window, seen_through
 from lumbar.training.loop import Recipe, Task
 from lumbar.training.ranks import Ranks
 from lumbar.training.stream import Films, FilmStream, batches, visible_only
@@ -50,8 +50,7 @@ def landmark_task(
             window = crop_window(points, height, width, rng.uniform(*FILL), rng)
         else:
             window = film_window(left.radiograph, height, width, rng)
-        contrast = Appearance.draw(rng) if share and rng.random() < share else Contrast.draw(rng)
-        image = seen_through(pixels, window, height, width, contrast, rng)
+        image = seen_through(pixels, window, height, width, draw_look(rng, share), rng)
         return network_input([image])[0], visible_only(window.apply(points), height, width).astype(np.float32)
 
     def stream(first_sample: int) -> Iterator[tuple[Tensor, ...]]:

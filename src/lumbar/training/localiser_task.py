@@ -17,7 +17,7 @@ from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.localisation.decoding import best_box
 from lumbar.networks.detection_loss import detection_loss
 from lumbar.networks.yolov8 import yolov8n
-from lumbar.training.augmentation import Appearance, Contrast, seen_through
+from lumbar.training.augmentation import draw_look, seen_through
 from lumbar.training.loop import Recipe, Task
 from lumbar.training.ranks import Ranks
 from lumbar.training.stream import Films, FilmStream, batches
@@ -66,8 +66,7 @@ def _sample(
         part, corner = rng.permutation(_part_without(pixels, points)), np.zeros(2)
     height, width = part.shape
     view = letterbox((-0.5, -0.5, width - 0.5, height - 0.5), size, size, "film", "crop")
-    look = Appearance.draw(rng) if randomised and rng.random() < randomised else Contrast.draw(rng)
-    image = seen_through(part, view, size, size, look, rng)
+    image = seen_through(part, view, size, size, draw_look(rng, randomised), rng)
     inside = view.apply(points - corner)
     box = np.concatenate([np.nanmin(inside, axis=0), np.nanmax(inside, axis=0)]).astype(np.float32)
     return network_input([image])[0], box, np.array(FACINGS.index(film.anterior)), np.array(present)
