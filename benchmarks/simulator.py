@@ -1,6 +1,6 @@
 """How fast the simulator is, where its time goes, and whether it keeps its memory.
 
-    OMP_NUM_THREADS=1 python benchmarks/simulator.py speed [--films 12] [--json FILE]
+    OMP_NUM_THREADS=1 python benchmarks/simulator.py speed [--films 12] [--processes 1] [--json FILE]
     OMP_NUM_THREADS=1 python benchmarks/simulator.py memory [--films 10000] [--height 256] [--json FILE]
 
 speed: films of 1024 rows, one after the other, in numpy, then in torch on the processor and on a graphics card, where there are
@@ -8,6 +8,9 @@ such. The figures of a processor are CPU time of this process, not time on the w
 graphics card is timed on the wall. Widths vary from film to film: a "film of 1024 x 512" is 0.524 Mpx worth of films, so what
 a film costs whatever its size is shared out by pixels too. Then an ESTIMATE, not a measurement, of one NVIDIA H100 with 16 cores, worked out from
 operations counted while the same films were made by torch on the processor, and from the assumptions that are printed with it.
+
+With `--processes N`, so many processes then make `--films` each at the same time, with each engine (a graphics card is shared by all): films a
+second on the wall, after each has made one to begin with.
 
 memory: simulates film after film and prints resident memory; ends with 1 where the mean over the last tenth of the films exceeds that
 over the second tenth by more than 5 %. 10,000 films take about half an hour.
@@ -27,6 +30,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,7 @@ from lumbar.synthesis import artefacts, beam, film
 from lumbar.synthesis.console import Console
 from lumbar.synthesis.engine import NUMPY, Engine
 from lumbar.synthesis.trunk import TrunkShape
+from lumbar.worker_processes import worker_pool
 
 SEED, HEIGHT, FILM_PX = 41, 1024, 1024 * 512
 Figures = dict[str, Any]
@@ -85,10 +90,14 @@ def main() -> None:
         command = commands.add_parser(name)
         command.add_argument("--films", type=int, default=films)
         command.add_argument("--json", type=Path, help="write the figures here")
+        if name == "speed":
+            command.add_argument("--processes", type=int, default=1)
     command.add_argument("--height", type=int, default=256)
     given = arguments.parse_args()
     cv2.setNumThreads(1)
-    figures, held = speed(given.films) if given.command == "speed" else memory(given.films, given.height)
+    figures, held = (
+        speed(given.films, given.processes) if given.command == "speed" else memory(given.films, given.height)
+    )
     if given.json:
         given.json.write_text(json.dumps({"machine": machine(), given.command: figures}, indent=2) + "\n")
     sys.exit(not held)
@@ -133,7 +142,7 @@ def installed(name: str) -> str | None:
 # --- speed -----------------------------------------------------------------------------------------------------------------
 
 
-def speed(films: int) -> tuple[Figures, bool]:
+def speed(films: int, processes: int) -> tuple[Figures, bool]:
     """Prints and returns the figures of each engine, what was counted, and the estimate."""
     print(f"{machine()['processor']}; {films} films of {HEIGHT} rows each, seed {SEED}\n")
     figures: Figures = {"films": films, "engines": {"numpy": measured("numpy", NUMPY, films, time.process_time)}}
@@ -155,6 +164,9 @@ def speed(films: int) -> tuple[Figures, bool]:
 
         name = f"torch, {torch.cuda.get_device_name()}"
         engines[name] = measured(name, TorchEngine("cuda"), films, clock)
+    if processes > 1:
+        devices = ["numpy", *(["cuda"] if torch.cuda.is_available() else [])]
+        figures["together"] = {"processes": processes} | {name: together(name, films, processes) for name in devices}
     figures["counted"] = counted(films)
     figures["estimate for an H100"] = estimated(figures["counted"], engines["numpy"])
     return figures, True
@@ -183,6 +195,46 @@ def measured(name: str, engine: Engine, films: int, clock: Callable[[], float]) 
         print(f"  {stage:28} {watch.seconds[stage] / films * 1e3:7.1f} ms a film {watch.seconds[stage] / seconds:6.0%}")
     print()
     return figures
+
+
+def together(name: str, films: int, processes: int) -> Figures:
+    """Films a second of so many processes at once, with the engine `name`: numpy, or a device of torch."""
+    with worker_pool(processes) as pool:
+        with get_context("spawn").Manager() as manager:
+            line = manager.Barrier(processes)
+            spans = list(
+                pool.map(one_of_many, *zip(*((name, films, own, line) for own in range(processes)), strict=True))
+            )
+    seconds = max(end for _, end, _ in spans) - min(begun for begun, _, _ in spans)
+    pixels = sum(pixels for _, _, pixels in spans)
+    made = {
+        "films_per_second": films * processes / seconds,
+        "films_of_1024_x_512_per_second": pixels / seconds / FILM_PX,
+    }
+    print(
+        f"{processes} processes, {name}: " + ", ".join(f"{k.replace('_', ' ')} {v:.1f}" for k, v in made.items()) + "\n"
+    )
+    return made
+
+
+def one_of_many(name: str, films: int, own: int, line: Any) -> tuple[float, float, int]:
+    """When this process began and ended its films, and their pixels; it begins with the others."""
+    cv2.setNumThreads(1)
+    engine: Engine = NUMPY
+    if name != "numpy":
+        import torch
+
+        from lumbar.synthesis.torch_engine import TorchEngine
+
+        torch.set_num_threads(1)
+        engine = TorchEngine(name)
+    film.simulate(SEED + 1 + own, films, HEIGHT, engine)  # a first film loads and caches
+    line.wait()
+    begun = time.time()
+    sizes = [
+        film.simulate(SEED + 1 + own, index, HEIGHT, engine).annotated.radiograph.pixels.size for index in range(films)
+    ]
+    return begun, time.time(), sum(sizes)
 
 
 class Stopwatch:

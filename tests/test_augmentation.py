@@ -114,6 +114,20 @@ def test_things_in_the_way_hide_what_is_behind_them_and_nothing_else():
     np.testing.assert_array_equal(one[~behind], other[~behind])
 
 
+def test_a_ghost_is_fainter_than_what_is_there_and_lies_where_it_is_moved():
+    crop = np.full((96, 48), 0.1, np.float32)
+    crop[20:30, 10:20] = 0.9
+    moved = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.25]])  # half a crop to the right, a quarter down
+    plain = replace(
+        Appearance.draw(np.random.default_rng(1)), contrast=Contrast(1.0, 0.0, 0.0, False), patches=np.zeros((0, 6)),
+        kernel=None, shade=np.zeros((2, 2)), tone=np.linspace(0, 1, 6), sharpened=0.0, equalised=0.0, coarse=1.0,
+    )  # fmt: skip
+    seen = replace(plain, ghost=moved, haunted=0.3).apply(crop, np.random.default_rng(2))
+    bone, ghost, rest = seen[22:28, 12:18].mean(), seen[46:52, 36:42].mean(), seen[70:90, 2:10].mean()
+    assert bone == pytest.approx(1, abs=0.01) and ghost == pytest.approx(3 / 7, abs=0.01)
+    assert rest == pytest.approx(0, abs=0.01)
+
+
 def test_corners_far_outside_the_crop_are_not_asked_for():
     points = np.full((22, 2), 50.0)
     points[0] = [-40, 50]

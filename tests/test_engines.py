@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from lumbar.synthesis import Part, simulate_film
 from lumbar.synthesis.beam import Beam, path_lengths
@@ -14,7 +15,7 @@ from lumbar.synthesis.torch_engine import TorchEngine
 from tests.test_architecture import loaded_by
 
 SEED = 12
-TORCH = TorchEngine("cpu")
+TORCH = TorchEngine("cuda" if torch.cuda.is_available() else "cpu")
 BEAM = Beam(1150.0, 920.0, 0.5, rotation(3, -4, 8), (100.3, 120.7), (90.2, 110.1))
 
 

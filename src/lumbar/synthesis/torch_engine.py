@@ -14,7 +14,7 @@ How near it comes to numpy, measured with `device="cpu"` on 300 films, 256 of th
 - JPEG after CLAHE (33 films): up to 41 pixels in a hundred move, by 0.0031 on average over a film; 10 in a hundred by more than 0.01, 4 in
   a hundred by more than 0.02, single ones by up to 0.16.
 
-On a graphics card it has not been run.
+On a graphics card (NVIDIA H200) 15 films and the detector's signal were within the tolerances that `tests/test_engines.py` asks of it wherever it runs.
 """
 
 from __future__ import annotations

@@ -46,6 +46,8 @@ class Appearance:
     kernel: a random filter (RandConv, Xu 2021), mixed in by the share `mixed`; None for none. shade: a coarse grid of what is added, in standard
     deviations. tone: a monotone curve through equally spaced greys. sharpened: strength of an unsharp mask, 0 for none. equalised: clip limit of
     CLAHE, 0 for none. coarse: size that the crop is shrunk to and back. patches (N, 6): place, size, grey and roughness of what is in the way.
+    ghost: the crop itself, moved so (2, 3; the shift in crops), laid over it by the share `haunted`: other bones where none are expected, fainter
+    than the film's own; None for none.
     """
 
     contrast: Contrast
@@ -57,6 +59,8 @@ class Appearance:
     equalised: float
     coarse: float
     patches: FloatArray
+    ghost: FloatArray | None
+    haunted: float
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Appearance:
@@ -64,6 +68,7 @@ class Appearance:
         size = int(rng.choice([1, 3, 5, 7]))
         kernel = rng.normal(0, 1, (size, size)) / size if rng.random() < 0.6 else None
         patches = rng.uniform(0, 1, (int(rng.integers(1, 4)) if rng.random() < 0.35 else 0, 6))
+        ghost = _another_place(rng) if rng.random() < 0.3 else None
         return cls(
             Contrast.draw(rng),
             kernel,
@@ -74,12 +79,19 @@ class Appearance:
             float(rng.uniform(1.0, 5.0)) if rng.random() < 0.25 else 0.0,
             float(rng.uniform(0.4, 0.9)) if rng.random() < 0.2 else 1.0,
             patches,
+            ghost,
+            float(rng.uniform(0.1, 0.35)),
         )
 
     def apply(self, crop: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         """A crop (H, W) in [0, 1] that looks so, in [0, 1] but for noise."""
         height, width = crop.shape
         image: NDArray[Any] = np.clip(crop, 0, 1).astype(np.float32)
+        if self.ghost is not None:
+            moved = self.ghost.copy()
+            moved[:, 2] *= (width, height)
+            over = cv2.warpAffine(image, moved, (width, height), borderMode=cv2.BORDER_REFLECT)
+            image = (1 - self.haunted) * image + self.haunted * over
         if self.equalised:
             clahe = cv2.createCLAHE(self.equalised, (8, 4))
             image = clahe.apply((image * 255).astype(np.uint8)).astype(np.float32) / 255
@@ -101,6 +113,15 @@ class Appearance:
             part = image[top : top + int(height * (0.03 + 0.2 * tall)), left : left + int(width * (0.05 + 0.3 * wide))]
             part[:] = grey + 0.2 * rough * rng.standard_normal(part.shape, dtype=np.float32)
         return self.contrast.apply(image, rng)
+
+
+def _another_place(rng: np.random.Generator) -> FloatArray:
+    """A turn by any angle, other sizes, mirrored or not, about the middle, then a shift: (2, 3), the last column in crops."""
+    angle, size = rng.uniform(-np.pi, np.pi), np.exp(rng.normal(0, 0.35))
+    turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn[:, 0] *= rng.choice([-1, 1])
+    middle = np.array([0.5, 0.5])
+    return np.column_stack([turn, middle - turn @ middle + rng.uniform(-0.4, 0.4, 2)])
 
 
 def draw_look(rng: np.random.Generator, randomised: float) -> Contrast | Appearance:
