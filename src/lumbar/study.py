@@ -42,9 +42,9 @@ LEAST_EFFORT_DEG = 10.0
 """A change of lordosis between flexion and extension below this says little about instability: the patient hardly bent. Our own choice,
 a fifth of the 50 degrees or so that healthy people reach."""
 
-SHAPE_DEVIATION = 0.006
+SHAPE_DEVIATION = 0.004
 """How much a body's projected corners differ between two films because the patient turned a little, in endplate depths. Our own choice, so
-that 90 % intervals of the changes cover about as much on simulated studies other than the benchmark's."""
+that 90 % intervals of the changes cover about as much on 230 simulated studies other than the benchmark's."""
 
 LASTING_SHARE = 0.4
 """How much of a corner's error variance lies the same way on every film of a patient, since the bone itself misleads: a worn corner, a spur. On 60
