@@ -48,12 +48,12 @@ that 90 % intervals of the changes cover about as much on 230 simulated studies 
 
 LASTING_SHARE = 0.4
 """How much of a corner's error variance lies the same way on every film of a patient, since the bone itself misleads: a worn corner, a spur. On 60
-simulated studies other than the benchmark's, errors of one corner on two films, each in units of its error bar, correlate by 0.38 (0.46 along
-the endplate, 0.31 across it; 7,500 pairs; experiments/study_limits.py)."""
+simulated studies other than the benchmark's, errors of one corner on two films, each in units of its error bar, correlate by 0.43 (0.48 along
+the endplate, 0.38 across it; 7,800 pairs; experiments/study_limits.py), with the weights before those that ship by 0.38."""
 
 STRANGE_MISFIT = 6.0
 """Bodies whose corners fit together worse than this, in units of what the errors of reading explain, may be of two patients. Our own choice:
-on 55 simulated studies without a misread body it is 3.2 at most (experiments/study_limits.py)."""
+on 165 simulated studies without a misread body it is 5.2 at most (experiments/study_limits.py)."""
 
 
 @dataclass(frozen=True, slots=True)
