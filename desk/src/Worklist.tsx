@@ -19,16 +19,20 @@ export function Worklist({ about, author, open, rename, theme }: { about: About;
   const [at, setAt] = useState(0);
   const [over, setOver] = useState(false);
   const chooser = useRef<HTMLInputElement>(null);
+  const asked = useRef(0);
 
   const load = async () => {
+    const mine = ++asked.current; // an answer to an older question, such as another filter's, comes too late
     const query = new URLSearchParams({ name });
     for (const status of FILTERS[filter]![1]) query.append("status", status);
     if (flagged) query.set("flagged", "true");
     try {
-      setPage(await api.worklist(query));
+      const answer = await api.worklist(query);
+      if (mine !== asked.current) return;
+      setPage(answer);
       setProblem("");
     } catch (why) {
-      setProblem(String(why instanceof Error ? why.message : why));
+      if (mine === asked.current) setProblem(String(why instanceof Error ? why.message : why));
     }
   };
   useEffect(() => { void load(); }, [filter, name, flagged]);
