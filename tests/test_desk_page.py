@@ -165,6 +165,22 @@ def test_the_whole_work(sit):
     page.locator("tr", has_text="Example (simulated)").get_by_text("signed", exact=True).wait_for()
 
 
+def test_a_late_answer_to_another_filter_is_not_shown(sit):
+    page, held = sit(), []
+    page.route("**/api/studies?*status=open*", lambda route: held.append(route))
+    page.get_by_role("button", name=re.compile("^signed")).click()
+    page.get_by_role("button", name=re.compile("^to do")).click()
+    until(page, lambda: held)
+    page.get_by_role("button", name=re.compile("^all")).click()
+    study = page.get_by_role("button", name="Example (simulated)")
+    study.wait_for()
+    answer = held[0].fetch().json()
+    with page.expect_response("**/api/studies?*status=open*"):
+        held[0].fulfill(json={**answer, "studies": []})
+    page.wait_for_timeout(300)
+    assert study.is_visible()
+
+
 def test_a_corner_is_moved_by_keys_alone(sit):
     page = sit()
     page.get_by_role("button", name=re.compile("^all")).click()
