@@ -122,7 +122,7 @@ def test_a_ghost_is_fainter_than_what_is_there_and_lies_where_it_is_moved():
         Appearance.draw(np.random.default_rng(1)), contrast=Contrast(1.0, 0.0, 0.0, False), patches=np.zeros((0, 6)),
         kernel=None, shade=np.zeros((2, 2)), tone=np.linspace(0, 1, 6), sharpened=0.0, equalised=0.0, coarse=1.0,
     )  # fmt: skip
-    seen = replace(plain, ghost=moved, haunted=0.3).apply(crop, np.random.default_rng(2))
+    seen = replace(plain, ghost=moved, ghost_share=0.3).apply(crop, np.random.default_rng(2))
     bone, ghost, rest = seen[22:28, 12:18].mean(), seen[46:52, 36:42].mean(), seen[70:90, 2:10].mean()
     assert bone == pytest.approx(1, abs=0.01) and ghost == pytest.approx(3 / 7, abs=0.01)
     assert rest == pytest.approx(0, abs=0.01)

@@ -46,7 +46,7 @@ class Appearance:
     kernel: a random filter (RandConv, Xu 2021), mixed in by the share `mixed`; None for none. shade: a coarse grid of what is added, in standard
     deviations. tone: a monotone curve through equally spaced greys. sharpened: strength of an unsharp mask, 0 for none. equalised: clip limit of
     CLAHE, 0 for none. coarse: size that the crop is shrunk to and back. patches (N, 6): place, size, grey and roughness of what is in the way.
-    ghost: the crop itself, moved so (2, 3; the shift in crops), laid over it by the share `haunted`: other bones where none are expected, fainter
+    ghost: the crop itself, moved so (2, 3; the shift in crops), laid over it by the share `ghost_share`: other bones where none are expected, fainter
     than the film's own; None for none.
     """
 
@@ -60,7 +60,7 @@ class Appearance:
     coarse: float
     patches: FloatArray
     ghost: FloatArray | None
-    haunted: float
+    ghost_share: float
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Appearance:
@@ -91,7 +91,7 @@ class Appearance:
             moved = self.ghost.copy()
             moved[:, 2] *= (width, height)
             over = cv2.warpAffine(image, moved, (width, height), borderMode=cv2.BORDER_REFLECT)
-            image = (1 - self.haunted) * image + self.haunted * over
+            image = (1 - self.ghost_share) * image + self.ghost_share * over
         if self.equalised:
             clahe = cv2.createCLAHE(self.equalised, (8, 4))
             image = clahe.apply((image * 255).astype(np.uint8)).astype(np.float32) / 255
