@@ -109,7 +109,7 @@ def train(
     method: Annotated[str, typer.Option(help="Landmark method.")] = "lsld-net",
     view: Annotated[Seen, typer.Option(help="What the landmark network sees of a film.")] = Seen.BOX,
     randomised: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of samples that look like no film; not for close-ups.")
+        float, typer.Option(min=0, max=1, help="Share of samples that look like no film.")
     ] = 0.0,
     height: Annotated[int | None, typer.Option(help="Input height; 1024 (landmarks) or 640 (localiser).")] = None,
     width: Annotated[int | None, typer.Option(help="Input width; half the height, or the height.")] = None,

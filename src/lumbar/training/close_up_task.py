@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from lumbar.landmarks import close_up
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.landmarks.close_up import ABOVE, DEPTH, KINDS, NO_BODY, SIZE, close_up_of
 from lumbar.networks.close_up_net import CloseUpNet, close_up_loss
-from lumbar.training.augmentation import Contrast
+from lumbar.training.augmentation import draw_look
 from lumbar.training.loop import Recipe, Task
 from lumbar.training.ranks import Ranks
 from lumbar.training.stream import Films, FilmStream, batches
@@ -35,12 +36,17 @@ class Body:
     kind: str
 
 
-def close_up_task(recipe: Recipe, films: Films) -> Task:
-    """The task of training `CloseUpNet` on `films`."""
+def close_up_task(recipe: Recipe, films: Films, randomised: float = 0.0) -> Task:
+    """The task of training `CloseUpNet` on `films`; a share `randomised` of the close-ups looks like no film (`Appearance`)."""
 
     def stream(first_sample: int) -> Iterator[tuple[Tensor, ...]]:
         samples = FilmStream(
-            recipe.seed, first_sample, sample, films.training, reuse=SAMPLES_OF_A_FILM, ranks=Ranks.here()
+            recipe.seed,
+            first_sample,
+            partial(sample, randomised=randomised),
+            films.training,
+            reuse=SAMPLES_OF_A_FILM,
+            ranks=Ranks.here(),
         )
         return batches(samples, recipe.batch_size, recipe.workers)
 
@@ -59,20 +65,22 @@ def close_up_task(recipe: Recipe, films: Films) -> Task:
     return Task(CloseUpNet(), stream, loss, validate)
 
 
-def sample(film: AnnotatedFilm, rng: np.random.Generator, varied: bool = True) -> tuple[np.ndarray, ...]:
+def sample(
+    film: AnnotatedFilm, rng: np.random.Generator, varied: bool = True, randomised: float = 0.0
+) -> tuple[np.ndarray, ...]:
     """Network input (2, SIZE, SIZE), corners (4, 2) in its pixels and index of its kind, of some body of the film.
 
-    varied: with another contrast than the film's.
+    varied: with another contrast than the film's. randomised: the share of them that looks like no film, the surroundings like the close-up.
     """
     left = film.facing_left()
     pixels, points = left.radiograph.pixels, left.landmarks_px
     body = _some_body(points, rng)
     view = close_up_of(_misplaced(body.endplate, rng), "film")
-    contrast = Contrast.draw(rng) if varied else None
+    look = draw_look(rng, randomised) if varied else None
     seen = []
     for channel in close_up.channels(view):
         crop, inside = cut(pixels, channel, SIZE, SIZE)
-        seen.append(standardised(crop if contrast is None else contrast.apply(crop, rng), inside))
+        seen.append(standardised(crop if look is None else look.apply(crop, rng), inside))
     corners = view.apply(body.corners).astype(np.float32)
     return np.stack(seen), corners, np.array(KINDS.index(body.kind))
 

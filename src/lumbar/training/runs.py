@@ -48,7 +48,7 @@ class Trainee:
     """The network that is trained, and the size of what it sees; None: that of the paper, 640 (localiser) or 1024 x 512.
 
     stage: one of `runtime.STAGES`. For landmarks alone: method, one of `METHODS`; view, what is seen of a film. randomised: the share of
-    samples that look like no film; not for close-ups.
+    samples that look like no film.
     """
 
     stage: str
@@ -60,8 +60,6 @@ class Trainee:
 
     def task(self, recipe: Recipe, films: Films) -> tuple[Task, dict[str, str]]:
         """What is to be trained, and what its weights say about themselves. Raises ValueError for a size or method that is not allowed."""
-        if self.randomised and self.stage == CLOSE_UP:
-            raise ValueError(f"randomised is for the localiser and landmarks: leave it out; got {self.randomised}")
         if self.stage == "localiser":
             side = _multiple_of_32("height", self.height or 640)
             if self.width not in (None, side):
@@ -76,7 +74,8 @@ class Trainee:
                 raise ValueError(
                     f"a close-up has {SIZE} x {SIZE} pixels: leave height and width out; got {self.height}, {self.width}"
                 )
-            return close_up_task(recipe, films), {"method": CLOSE_UP_METHOD, "height": str(SIZE), "width": str(SIZE)}
+            about = {"method": CLOSE_UP_METHOD, "height": str(SIZE), "width": str(SIZE)}
+            return close_up_task(recipe, films, self.randomised), about
         tall = _multiple_of_32("height", self.height or 1024)
         wide = _multiple_of_32("width", self.width or tall // 2)
         about = {"method": self.method, "height": str(tall), "width": str(wide), "view": self.view.value}
