@@ -60,6 +60,8 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
         (TrunkShape, "flesh"),
         (TrunkShape, "lungs_of"),
         (TrunkShape, "waistband"),
+        (beam, "merged"),
+        (beam.Beam, "seen"),
     ],
     "meshes put on the film": [(beam, "_triangles_on_film"), (beam, "_slant")],
     "path lengths": [(film, "path_lengths")],
@@ -67,7 +69,7 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "console and artefacts": [(Console, "apply"), (artefacts, "marked"), (artefacts, "photographed")],
 }
 REST = "noise, mottle and the rest"
-ON_THE_PROCESSOR = ("drawing and meshes", "meshes put on the film", "console and artefacts", REST)
+ON_THE_PROCESSOR = ("drawing and meshes", "console and artefacts", REST)
 """What an engine on a graphics card leaves to the processor: all of it but for a few operations in the rest."""
 
 H100 = {

@@ -108,9 +108,7 @@ def train(
     ] = 0.0,
     method: Annotated[str, typer.Option(help="Landmark method.")] = "lsld-net",
     view: Annotated[Seen, typer.Option(help="What the landmark network sees of a film.")] = Seen.BOX,
-    randomised: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of samples that look like no film.")
-    ] = 0.0,
+    randomised: Annotated[float, typer.Option(min=0, max=1, help="Share of samples that look like no film.")] = 0.0,
     height: Annotated[int | None, typer.Option(help="Input height; 1024 (landmarks) or 640 (localiser).")] = None,
     width: Annotated[int | None, typer.Option(help="Input width; half the height, or the height.")] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 100,

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from lumbar.geometry import FloatArray
 from lumbar.synthesis.engine import Array, Engine
-from lumbar.synthesis.solids import Solid, cross, merged
+from lumbar.synthesis.solids import Solid, merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,10 @@ def path_lengths(solids: Iterable[Solid], beam: Beam, height: int, width: int, e
     """
     xp = engine.xp
     scale = beam.source_to_patient_mm / beam.pixel_mm
-    walked = _triangles_on_film(solids, beam, scale, height, width)
-    if not len(walked):
+    walked = _triangles_on_film(solids, beam, scale, height, width, engine)
+    if walked is None:
         return engine.array(np.zeros((height, width), np.float32))
-    x0, y0, x1, y1, x2, y2, nx, ny, nz, offset, nearest, farthest, wound = engine.array(walked.T)
+    x0, y0, x1, y1, x2, y2, nx, ny, nz, offset, nearest, farthest, wound = walked
 
     # Rows of each triangle, then pixels of each row. The same edge gives the same numbers in both of its triangles.
     first = xp.clip(xp.ceil(y0), 0, height)
@@ -118,38 +119,65 @@ def path_lengths(solids: Iterable[Solid], beam: Beam, height: int, width: int, e
     depth = xp.minimum(xp.maximum(depth, nearest[owner][span]), farthest[owner][span])
     index = (engine.whole(row) * width)[span] + engine.whole(column)
     total = engine.added_up(index, depth * weight[span], height * width).reshape(height, width)
-    return total * engine.array(_slant(beam, scale, height, width))
+    return total * _slant(beam, scale, height, width, engine)
 
 
-def _triangles_on_film(solids: Iterable[Solid], beam: Beam, scale: float, height: int, width: int) -> FloatArray:
-    """(M, 13) float32: corners on the film from the top downwards, plane, depths allowed, and density, negative if turned over."""
+def _triangles_on_film(
+    solids: Iterable[Solid], beam: Beam, scale: float, height: int, width: int, engine: Engine
+) -> tuple[Array, ...] | None:
+    """13 arrays (M,) float32: corners on the film from the top downwards, plane, depths allowed, and density, negative if turned over.
+
+    None where no triangle meets the film.
+    """
     vertices, triangles, density = merged(solids)
     if not len(triangles):
-        return np.zeros((0, 13), np.float32)
+        return None
     seen = beam.seen(vertices)
     if seen[:, 2].min() <= 0:
         raise ValueError("a solid reaches behind the source: enlarge source_to_patient_mm")
-    film = (seen[:, :2] / seen[:, 2:] * scale + np.array(beam.central_px)).astype(np.float32)
-    x, y = film[:, 0][triangles], film[:, 1][triangles]
-    left, right = (f(f(x[:, 0], x[:, 1]), x[:, 2]) for f in (np.minimum, np.maximum))
-    top, bottom = (f(f(y[:, 0], y[:, 1]), y[:, 2]) for f in (np.minimum, np.maximum))
-    inside = (right > -1) & (left < width) & (bottom > 0) & (top <= height - 1) & (np.ceil(bottom) > np.ceil(top))
-    triangles, y = triangles[inside], y[inside]
-    a, b, c = (seen[triangles[:, k]] for k in range(3))
-    normal = cross(b - a, c - a)
-    normal /= np.sqrt((normal**2).sum(axis=1, keepdims=True)) + 1e-12
-    offset = (normal * a).sum(axis=1) - beam.source_to_patient_mm * normal[:, 2]
-    depths = [corner[:, 2] - beam.source_to_patient_mm for corner in (a, b, c)]
-    nearest, farthest = (f(f(depths[0], depths[1]), depths[2]) for f in (np.minimum, np.maximum))
-    order = np.argsort(y, axis=1, kind="stable")
-    wound = np.where((order[:, 1] - order[:, 0]) % 3 == 1, density[inside], -density[inside])
-    corners = film[np.take_along_axis(triangles, order, axis=1)].reshape(-1, 6)
-    rest = np.stack([*normal.T, offset, nearest, farthest, wound], axis=1)
-    return np.concatenate([corners, rest.astype(np.float32)], axis=1)
+    xp = engine.xp
+    there, corners = engine.exact(seen.T), engine.exact(triangles.T)
+    middle = engine.exact(np.array(beam.central_px)[:, None])
+    film = engine.single(there[:2] / there[2] * scale + middle)
+
+    # What lies beside the film, or between two rows, is left out before anything else is worked out of it.
+    (left, top), (right, bottom) = _bounds(xp, engine.taken(film, corners))
+    inside = (right > -1) & (left < width) & (bottom > 0) & (top <= height - 1) & (xp.ceil(bottom) > xp.ceil(top))
+    kept = xp.where(inside)[0]
+    if not len(kept):
+        return None
+    corners = engine.taken(corners, kept)
+
+    placed = engine.taken(there, corners)
+    u, v = placed[:, 1] - placed[:, 0], placed[:, 2] - placed[:, 0]
+    normal = u[[1, 2, 0]] * v[[2, 0, 1]] - u[[2, 0, 1]] * v[[1, 2, 0]]
+    square = normal**2
+    normal = normal / (xp.sqrt(square[0] + square[1] + square[2]) + 1e-12)
+    offset = normal * placed[:, 0]
+    offset = offset[0] + offset[1] + offset[2] - beam.source_to_patient_mm * normal[2]
+    nearest, farthest = _bounds(xp, (placed[2] - beam.source_to_patient_mm)[None])
+
+    # From the top downwards, two neighbours changing places at a time: each change turns the triangle over.
+    wound = engine.exact(density)[kept]
+    order, down = list(corners), list(film[1][corners])
+    for k in (0, 1, 0):
+        turned = down[k] > down[k + 1]
+        order[k : k + 2] = xp.where(turned, order[k + 1], order[k]), xp.where(turned, order[k], order[k + 1])
+        down[k : k + 2] = xp.minimum(down[k], down[k + 1]), xp.maximum(down[k], down[k + 1])
+        wound = xp.where(turned, -wound, wound)
+    on_film = engine.taken(film, xp.stack(order))
+    plane = xp.stack([*normal, offset, nearest[0], farthest[0], wound])
+    return *(on_film[axis, corner] for corner in range(3) for axis in (0, 1)), *engine.single(plane)
 
 
-def _slant(beam: Beam, scale: float, height: int, width: int) -> FloatArray:
+def _bounds(xp: Any, three: Array) -> tuple[Array, Array]:
+    """The least and the largest of (N, 3, M) along its second axis: (N, M)."""
+    a, b, c = three[:, 0], three[:, 1], three[:, 2]
+    return xp.minimum(xp.minimum(a, b), c), xp.maximum(xp.maximum(a, b), c)
+
+
+def _slant(beam: Beam, scale: float, height: int, width: int, engine: Engine) -> Array:
     """(H, W): how much longer a ray's way is than its way along the central ray."""
-    u = (np.arange(width) - beam.central_px[0]) / scale
-    v = (np.arange(height) - beam.central_px[1]) / scale
-    return np.asarray(np.sqrt(1 + u[None] ** 2 + v[:, None] ** 2), np.float32)
+    u = engine.exact((np.arange(width) - beam.central_px[0]) / scale)
+    v = engine.exact((np.arange(height) - beam.central_px[1]) / scale)
+    return engine.single(engine.xp.sqrt(1 + u[None] ** 2 + v[:, None] ** 2))

@@ -24,6 +24,18 @@ class Engine(Protocol):
         """`values` on the engine's device: float32 for floats, int64 for whole numbers."""
         ...
 
+    def exact(self, values: NDArray[Any]) -> Array:
+        """`values` on the engine's device, as they are: float64 stays so."""
+        ...
+
+    def single(self, values: Array) -> Array:
+        """As float32."""
+        ...
+
+    def taken(self, values: Array, index: Array) -> Array:
+        """`values[:, index]`."""
+        ...
+
     def numpy(self, values: Array) -> NDArray[Any]:
         """Back as a numpy array."""
         ...
@@ -60,6 +72,15 @@ class NumpyEngine:
 
     def array(self, values: NDArray[Any]) -> Array:
         return np.ascontiguousarray(values, np.float32 if values.dtype.kind == "f" else np.int64)
+
+    def exact(self, values: NDArray[Any]) -> Array:
+        return np.ascontiguousarray(values)
+
+    def single(self, values: Array) -> Array:
+        return values.astype(np.float32)
+
+    def taken(self, values: Array, index: Array) -> Array:
+        return np.take(values, index, axis=1)  # several times as fast as an index
 
     def numpy(self, values: Array) -> NDArray[Any]:
         return np.asarray(values)

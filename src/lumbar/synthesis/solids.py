@@ -52,7 +52,11 @@ class Solid:
 def cross(a: FloatArray, b: FloatArray) -> FloatArray:
     """The cross product of (N, 3) vectors; several times as fast as numpy's."""
     ax, ay, az, bx, by, bz = *a.T, *b.T
-    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=1)
+    made = np.empty(a.shape)
+    made[:, 0] = ay * bz - az * by
+    made[:, 1] = az * bx - ax * bz
+    made[:, 2] = ax * by - ay * bx
+    return made
 
 
 @cache
@@ -74,22 +78,24 @@ def _ball_triangles(rings: int, around: int) -> IndexArray:
 
 
 def loft(rings: FloatArray, density: float) -> Solid:
-    """A solid over rings (K, n, 3); flat ends close it. Rings may wind either way, all alike."""
+    """A solid over rings (K, n, 3), K at least 2; flat ends close it. Rings may wind either way, all alike."""
+    made = _closed(rings, density)
+    every = max(1, rings.shape[1] // 12)  # so many points tell which way they wind
+    outwards = _closed(rings[:, ::every], density).volume >= 0
+    return made if outwards else Solid(made.vertices, made.triangles[:, ::-1], density)
+
+
+def _closed(rings: FloatArray, density: float) -> Solid:
     count, around, _ = rings.shape
-    poles = np.stack([rings[0].mean(axis=0), rings[-1].mean(axis=0)])
-    made = Solid(np.concatenate([rings.reshape(-1, 3), poles]), _ball_triangles(count, around), density)
-    return made if made.volume >= 0 else Solid(made.vertices, made.triangles[:, ::-1], density)
+    vertices = np.empty((count * around + 2, 3))
+    vertices[:-2] = rings.reshape(-1, 3)
+    np.divide(np.add.reduce(rings[:: count - 1], axis=1), around, out=vertices[-2:])
+    return Solid(vertices, _ball_triangles(count, around), density)
 
 
-def ellipsoid(
-    centre: ArrayLike,
-    radii: ArrayLike,
-    density: float,
-    turn: FloatArray | None = None,
-    rings: int = 9,
-    around: int = 16,
-) -> Solid:
-    """An ellipsoid with these radii along x, y and z before `turn`."""
+@cache
+def _unit_ball(rings: int, around: int) -> FloatArray:
+    """Vertices of a ball of radius 1 about the origin, its poles last."""
     polar = np.linspace(0, np.pi, rings + 2)[1:-1, None]
     azimuth = np.linspace(0, 2 * np.pi, around, endpoint=False)[None]
     ball = np.stack(
@@ -101,11 +107,25 @@ def ellipsoid(
         axis=-1,
     )
     poles = np.array([[0.0, 1.0, 0.0], [0.0, -1.0, 0.0]])
-    points = np.concatenate([ball.reshape(-1, 3), poles]) * np.asarray(radii, dtype=np.float64)
+    points = np.concatenate([ball.reshape(-1, 3), poles])
+    points.setflags(write=False)
+    return points
+
+
+def ellipsoid(
+    centre: ArrayLike,
+    radii: ArrayLike,
+    density: float,
+    turn: FloatArray | None = None,
+    rings: int = 9,
+    around: int = 16,
+) -> Solid:
+    """An ellipsoid with these radii (> 0) along x, y and z before `turn`, a rotation."""
+    points = _unit_ball(rings, around) * np.asarray(radii, dtype=np.float64)
     if turn is not None:
         points = points @ turn.T
-    made = Solid(points + np.asarray(centre, dtype=np.float64), _ball_triangles(rings, around), density)
-    return made if made.volume >= 0 else Solid(made.vertices, made.triangles[:, ::-1], density)
+    points += np.asarray(centre, dtype=np.float64)
+    return Solid(points, _ball_triangles(rings, around), density)
 
 
 def tube(
@@ -116,29 +136,36 @@ def tube(
     Its ends are rounded off by half.
     """
     points = np.asarray(path, dtype=np.float64)
-    return loft(_tube_rings(points, across, around, np.asarray(radii, dtype=np.float64))[0], density)
+    return _tubes(points, across, around, density, np.asarray(radii, dtype=np.float64))[0]
 
 
-def _tube_rings(points: FloatArray, across: ArrayLike, around: int, *radii: FloatArray) -> list[FloatArray]:
-    """Rings (K + 2, n, 3) of tubes around one path, one for each radii."""
+def _tubes(points: FloatArray, across: ArrayLike, around: int, density: float, *radii: FloatArray) -> list[Solid]:
+    """Tubes of K + 2 rings around one path, one for each radii."""
+    count = len(points)
     along = np.empty_like(points)
     along[1:-1] = points[2:] - points[:-2]
     along[0], along[-1] = points[1] - points[0], points[-1] - points[-2]
     along /= np.sqrt((along**2).sum(axis=1, keepdims=True)) + 1e-9
     towards = np.asarray(across, dtype=np.float64)
-    wide = towards - along * (along @ towards)[:, None]
-    wide /= np.sqrt((wide**2).sum(axis=1, keepdims=True)) + 1e-9
-    high = cross(wide, along)
-    wide, high = (np.concatenate([axis[:1], axis, axis[-1:]])[:, None] for axis in (wide, high))
+    wide = np.empty((count + 2, 3))
+    own = towards - along * (along @ towards)[:, None]
+    own /= np.sqrt((own**2).sum(axis=1, keepdims=True)) + 1e-9
+    wide[1:-1], wide[0], wide[-1] = own, own[0], own[-1]
+    high = np.empty((count + 2, 3))
+    high[1:-1] = cross(own, along)
+    high[0], high[-1] = high[1], high[-2]
     c, s = _circle(around)
-    made: list[FloatArray] = []
-    for size in radii:
-        size = np.broadcast_to(size, (len(points), 2))
-        first, last = size[0].sum() / 4 * along[:1], size[-1].sum() / 4 * along[-1:]
-        middle = np.concatenate([points[:1] - first, points, points[-1:] + last])[:, None]
-        sizes = np.concatenate([size[:1] * 0.6, size, size[-1:] * 0.6])[:, None]
-        made.append(middle + (sizes[..., :1] * c) * high + (sizes[..., 1:] * s) * wide)
-    return made
+    size = np.empty((len(radii), count + 2, 2))
+    for own_size, radius in zip(size, radii, strict=True):
+        own_size[1:-1] = radius
+    middle = np.empty((len(radii), count + 2, 3))
+    middle[:, 1:-1] = points
+    middle[:, 0] = points[0] - size[:, 1].sum(axis=1)[:, None] / 4 * along[0]
+    middle[:, -1] = points[-1] + size[:, -2].sum(axis=1)[:, None] / 4 * along[-1]
+    size[:, 0], size[:, -1] = size[:, 1] * 0.6, size[:, -2] * 0.6
+    sizes = size[:, :, None]
+    rings = middle[:, :, None] + (sizes[..., :1] * c) * high[:, None] + (sizes[..., 1:] * s) * wide[:, None]
+    return [_closed(own_rings, density) for own_rings in rings]  # from the first axis to the second: outwards
 
 
 @cache
@@ -159,8 +186,8 @@ def bone_tube(
     """A tube of spongy bone under a cortex."""
     size = np.asarray(radii, dtype=np.float64)
     points = np.asarray(path, dtype=np.float64)
-    outer, inner = _tube_rings(points, across, around, size, np.maximum(size - cortex_mm, 0.15 * size))
-    return shell(loft(outer, 1.0), loft(inner, 1.0), cortical, spongy)
+    outer, inner = _tubes(points, across, around, 1.0, size, np.maximum(size - cortex_mm, 0.15 * size))
+    return shell(outer, inner, cortical, spongy)
 
 
 def rotation(about_x_deg: float = 0.0, about_y_deg: float = 0.0, about_z_deg: float = 0.0) -> FloatArray:
@@ -178,12 +205,15 @@ def rotation(about_x_deg: float = 0.0, about_y_deg: float = 0.0, about_z_deg: fl
 
 def merged(solids: Iterable[Solid]) -> tuple[FloatArray, IndexArray, FloatArray]:
     """All vertices (N, 3), all triangles (M, 3) and the density at each triangle (M,)."""
-    vertices, triangles, densities, start = [], [], [], 0
-    for solid in solids:
-        vertices.append(solid.vertices)
-        triangles.append(solid.triangles + start)
-        densities.append(np.full(len(solid.triangles), solid.density))
-        start += len(solid.vertices)
-    if not vertices:
+    every = list(solids)
+    if not every:
         return np.zeros((0, 3)), np.zeros((0, 3), np.intp), np.zeros(0)
-    return np.concatenate(vertices), np.concatenate(triangles), np.concatenate(densities)
+    triangles = np.concatenate([solid.triangles for solid in every])
+    counts = [len(solid.triangles) for solid in every]
+    starts = np.cumsum([0, *(len(solid.vertices) for solid in every[:-1])])
+    triangles += np.repeat(starts, counts)[:, None]
+    return (
+        np.concatenate([solid.vertices for solid in every]),
+        triangles,
+        np.repeat([solid.density for solid in every], counts),
+    )

@@ -8,6 +8,7 @@ continue them by eye.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -104,25 +105,8 @@ class Spine:
         return self.segments[2].depth
 
     def corners(self) -> dict[str, FloatArray]:
-        """In the sagittal plane, for S1 (2, 2) and each vertebra (4, 2): the corners in the order of `anatomy.Corner`."""
-        slope = np.radians(self.sacral_slope)
-        forward = np.array([np.cos(slope), -np.sin(slope)])
-        posterior, anterior = np.zeros(2), forward * self.sacral_depth
-        found: dict[str, FloatArray] = {"S1": np.array([anterior, posterior])}
-        for name, segment in zip(NAMES, self.segments, strict=False):
-            length = float(np.linalg.norm(anterior - posterior))
-            along = (anterior - posterior) / length
-            up = np.array([-along[1], along[0]])
-            angle = np.radians(segment.disc_angle)
-            behind = max(1.0, segment.disc_height - np.tan(angle) * segment.depth / 2)
-            turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-            e, n = turn @ along, turn @ up
-            inferior_posterior = posterior + along * segment.slip * length + up * behind
-            inferior_anterior = inferior_posterior + e * segment.depth
-            posterior = inferior_posterior + n * segment.posterior_height + e * segment.lean
-            anterior = inferior_anterior + n * segment.anterior_height + e * segment.lean
-            found[name] = np.array([anterior, posterior, inferior_anterior, inferior_posterior])
-        return found
+        """In the sagittal plane, for S1 (2, 2) and each vertebra (4, 2): the corners in the order of `anatomy.Corner`. Read-only."""
+        return dict(_corners(self))
 
     @property
     def lordosis(self) -> float:
@@ -155,6 +139,30 @@ class Spine:
             turn, shift = poses[vertebra]
             points.append(turn @ (*flat, 0.0) + shift)
         return np.array(points)
+
+
+@lru_cache(maxsize=8)
+def _corners(spine: Spine) -> dict[str, FloatArray]:
+    slope = np.radians(spine.sacral_slope)
+    forward = np.array([np.cos(slope), -np.sin(slope)])
+    posterior, anterior = np.zeros(2), forward * spine.sacral_depth
+    found: dict[str, FloatArray] = {"S1": np.array([anterior, posterior])}
+    for name, segment in zip(NAMES, spine.segments, strict=False):
+        length = float(np.linalg.norm(anterior - posterior))
+        along = (anterior - posterior) / length
+        up = np.array([-along[1], along[0]])
+        angle = np.radians(segment.disc_angle)
+        behind = max(1.0, segment.disc_height - np.tan(angle) * segment.depth / 2)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        e, n = turn @ along, turn @ up
+        inferior_posterior = posterior + along * segment.slip * length + up * behind
+        inferior_anterior = inferior_posterior + e * segment.depth
+        posterior = inferior_posterior + n * segment.posterior_height + e * segment.lean
+        anterior = inferior_anterior + n * segment.anterior_height + e * segment.lean
+        found[name] = np.array([anterior, posterior, inferior_anterior, inferior_posterior])
+    for corners in found.values():
+        corners.setflags(write=False)
+    return found
 
 
 def draw_spine(rng: np.random.Generator, healthy: bool = False) -> Spine:

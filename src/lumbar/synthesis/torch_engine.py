@@ -1,6 +1,6 @@
 """The film's arithmetic in torch, on a processor or a graphics card: `simulate_film(seed, i, engine=TorchEngine("cuda"))`.
 
-The only module of the simulator that needs torch (the extra `train`). Meshes, noise, console and artefacts stay in numpy and OpenCV.
+The only module of the simulator that needs torch (the extra `train`). What is drawn, noise, console and artefacts stay in numpy and OpenCV.
 
 How near it comes to numpy, measured with `device="cpu"` on 300 films, 256 of them 250 or 256 pixels high, 44 of them 1024:
 
@@ -34,7 +34,7 @@ from lumbar.synthesis.engine import kernel_size
 
 @dataclass(frozen=True, slots=True)
 class TorchEngine:
-    """The operations of `Engine` on one device of torch. Arrays are float32; sums and blurs run in float64."""
+    """The operations of `Engine` on one device of torch. Arrays are float32; meshes, sums and blurs are worked out in float64."""
 
     device: str = "cpu"
 
@@ -46,6 +46,15 @@ class TorchEngine:
     def array(self, values: NDArray[Any]) -> Tensor:
         kind = torch.float32 if values.dtype.kind == "f" else torch.int64
         return torch.tensor(np.ascontiguousarray(values), dtype=kind, device=self.device)
+
+    def exact(self, values: NDArray[Any]) -> Tensor:
+        return torch.tensor(np.ascontiguousarray(values), device=self.device)
+
+    def single(self, values: Tensor) -> Tensor:
+        return values.float()
+
+    def taken(self, values: Tensor, index: Tensor) -> Tensor:
+        return values[:, index]
 
     def numpy(self, values: Tensor) -> NDArray[Any]:
         return np.asarray(values.cpu().numpy())

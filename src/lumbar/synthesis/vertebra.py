@@ -118,16 +118,16 @@ def body(
     """
     height = float(np.linalg.norm((corners[0] + corners[1] - corners[2] - corners[3]) / 2))
     depth = float(np.linalg.norm(corners[2] - corners[3]))
-    outer = _surface(corners, depth, height, shape, 0.0, (0.0, 0.0))
     lower, upper = (max(share * bone.endplate_mm, 0.02) / height for share in plates)
-    inner = _surface(corners, depth, height, shape, 2 * bone.wall_mm / depth, (lower, upper))
+    outer, inner = _surfaces(corners, depth, height, shape, 2 * bone.wall_mm / depth, lower, upper)
     return shell(loft(outer, 1.0), loft(inner, 1.0), bone.cortical, bone.spongy)
 
 
-def _surface(
-    corners: FloatArray, depth: float, height: float, shape: VertebraShape, wall: float, inset: tuple[float, float]
+def _surfaces(
+    corners: FloatArray, depth: float, height: float, shape: VertebraShape, wall: float, lower: float, upper: float
 ) -> FloatArray:
-    """Rings (K, n, 3) from below upwards, inside the outer surface by `wall` (of half depth) and and by lower and upper `inset` (of height)."""
+    """Rings (2, K, n, 3) from below upwards: the outer surface, and one inside it by `wall` (of half depth), `lower` and `upper` (of height)."""
+    inside = np.array([0.0, 1.0])[:, None, None]
     angle = np.linspace(0, 2 * np.pi, AROUND, endpoint=False)
     p = np.cos(angle)
     p = np.where(p > 0, np.abs(p) ** 0.9, -(np.abs(p) ** shape.square))
@@ -144,24 +144,25 @@ def _surface(
     sides = 1 - 0.5 * (shape.waists[0] + shape.waists[1]) * waist
     beyond = np.zeros_like(level * p)
     for lip, (at_p, at_level) in zip(shape.lips, ((1, 1), (-1, 1), (1, 0), (-1, 0)), strict=True):
+        if not lip:
+            continue
         toward = np.exp(-((((angle if at_p > 0 else angle - np.pi) + np.pi) % (2 * np.pi) - np.pi) ** 2) / 0.35)
         beyond = beyond + 2 * lip * toward * np.exp(-((np.abs(level - at_level) / 0.12) ** 2)) * (radius > 0.9)
-    pp = p * radius * (1 - pinch) * (1 - wall) + np.where(p > 0, beyond, -beyond) * (np.abs(p) > 0.05)
-    qq = q * radius * sides * (1 - wall)
+    pp = p * radius * (1 - pinch) * (1 - wall * inside) + np.where(p > 0, beyond, -beyond) * (np.abs(p) > 0.05)
+    qq = q * radius * sides * (1 - wall * inside)
     dent = np.clip(1 - (radius / 0.88) ** 2, 0, None) * (1 - shape.sink_back * p * radius)
     rough, often, phase_p, phase_q = shape.wave
-    dent = dent + 0 * p
     grain = rough * np.sin(often * pp + phase_p) * np.cos(often * qq + phase_q)
-    lower = (shape.sinks[1] * dent + grain) * (level == 0) - shape.side_rise[1] * qq**2 * (1 - level)
-    upper = (shape.sinks[0] * dent + grain) * (level == 1) - shape.side_rise[0] * qq**2 * level
-    for node_p, node_q, deep, wide, top in shape.nodes:
+    bottom = (shape.sinks[1] * dent + grain) * (level == 0) - shape.side_rise[1] * qq**2 * (1 - level)
+    top = (shape.sinks[0] * dent + grain) * (level == 1) - shape.side_rise[0] * qq**2 * level
+    for node_p, node_q, deep, wide, above in shape.nodes:
         pit = deep * np.exp(-((pp - node_p) ** 2 + (qq - node_q) ** 2) / wide**2)
-        lower, upper = lower + pit * (level == 0) * (1 - top), upper + pit * (level == 1) * top
-    h = inset[0] + level * (1 - sum(inset)) + lower - upper
+        bottom, top = bottom + pit * (level == 0) * (1 - above), top + pit * (level == 1) * above
+    h = lower * inside + level * (1 - (lower + upper) * inside) + bottom - top
     share = ((pp + 1) / 2)[..., None]
     sa, sp, ia, ip = corners
-    below, above = ip + share * (ia - ip), sp + share * (sa - sp)
-    flat = below + h[..., None] * (above - below)
+    under, over = ip + share * (ia - ip), sp + share * (sa - sp)
+    flat = under + h[..., None] * (over - under)
     return np.concatenate([flat, (qq * shape.width * depth / 2)[..., None]], axis=-1)
 
 
@@ -180,19 +181,18 @@ def arch(
     f = shape.arch
     spread = (0.33 + 0.10 * lumbosacral - 0.05 * thoracic) * f[0]
 
-    def there(x: float, y: float, z: float) -> FloatArray:
-        flat = ip + (x * forward + y * up) * depth
-        return np.array([flat[0], flat[1], z * depth])
-
     def part(
         path: list[tuple[float, float, float]],
         size: tuple[float | FloatArray, float],
         across: tuple[float, float, float],
         share: float = 1.0,
     ) -> list[Solid]:
-        radii = np.stack(np.broadcast_arrays(*size, np.zeros(len(path)))[:2], axis=-1) * depth
+        radii, own, points = np.empty((len(path), 2)), np.array(path), np.empty((len(path), 3))
+        radii[:, 0], radii[:, 1] = size
+        points[:, :2] = ip + (own[:, :1] * forward + own[:, 1:2] * up) * depth
+        points[:, 2] = own[:, 2] * depth
         dense, spongy = (share * bone.arch_density * d for d in (bone.cortical, bone.spongy))
-        return bone_tube([there(*at) for at in path], radii, bone.arch_mm, dense, spongy, across)
+        return bone_tube(points, radii * depth, bone.arch_mm, dense, spongy, across)
 
     made: list[Solid] = []
     level = tall * 0.70
