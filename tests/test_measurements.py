@@ -298,6 +298,14 @@ def test_an_ordinary_spine_raises_no_doubt():
     assert implausibilities(a_spine(slip_percent={"L5/S1": 110})) == ()
 
 
+def test_a_far_slip_above_l5_s1_asks_for_a_look_at_the_names():
+    (doubt,) = implausibilities(a_spine(slip_percent={"L4/L5": 35}))
+    assert doubt == "L4/L5: a slip as far as 0.35 of an endplate is far commoner at L5/S1: check the names"
+    assert implausibilities(a_spine(slip_percent={"L5/S1": 35})) == implausibilities(
+        a_spine(slip_percent={"L4/L5": -35})
+    )
+
+
 def test_a_spine_without_a_whole_vertebra_raises_no_doubt():
     posterior = tuple((v, Corner.SUPERIOR_POSTERIOR) for v in Vertebra)
     assert implausibilities(a_spine(absent=posterior)) == ()
