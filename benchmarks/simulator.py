@@ -314,10 +314,10 @@ class CountedEngine:
         self.counts["rows and hits"] += len(made)
         return made
 
-    def added_up(self, index: Any, values: Any, size: int) -> Any:
+    def add(self, total: Any, index: Any, values: Any) -> None:
         """Counts hits."""
         self.counts["hits"] += len(index)
-        return self._engine.added_up(index, values, size)
+        self._engine.add(total, index, values)
 
 
 def counted(films: int) -> Figures:

@@ -106,17 +106,36 @@ def test_growing_is_linear_in_both_engines(size):
 
 
 def test_counts_become_owners_and_running_numbers():
-    counts = np.array([2, 0, 3])
+    first, counts = np.array([7, 8, -1]), np.array([2, 0, 3])
     for owners in both(lambda engine: engine.owners(engine.array(counts))):
         assert owners.tolist() == [0, 0, 2, 2, 2]
-    for running in both(lambda engine: engine.running(engine.array(counts))):
-        assert running.tolist() == [0, 1, 0, 1, 2]
+
+    def numbers(engine):
+        own = engine.array(counts)
+        return engine.counted(engine.array(first), own, engine.owners(own))
+
+    for running in both(numbers):
+        assert running.tolist() == [7, 8, -1, 0, 1] and running.dtype == np.int64
+
+
+def test_both_engines_take_all_there_is_in_parts():
+    for engine in (NUMPY, TORCH):
+        things = np.arange(2500)
+        assert np.concatenate([things[part] for part in engine.parts(2500)]).tolist() == things.tolist()
+        assert list(engine.parts(0)) == []
 
 
 def test_many_small_values_on_a_large_one_are_not_lost():
     values = np.array([2.0**24] + [1.0] * 100, np.float32)
     index = np.zeros(101, np.int64)
-    for total in both(lambda engine: engine.added_up(engine.array(index), engine.array(values), 2)):
+
+    def summed(engine):
+        total = engine.nothing(2)
+        for part in (slice(0, 40), slice(40, None)):
+            engine.add(total, engine.array(index[part]), engine.array(values[part]))
+        return engine.single(total)
+
+    for total in both(summed):
         assert total.tolist() == [2.0**24 + 100, 0.0] and total.dtype == np.float32
 
 

@@ -84,24 +84,31 @@ def path_lengths(solids: Iterable[Solid], beam: Beam, height: int, width: int, e
 
     Solids must lie in front of the source. Time goes with the pixels that their surfaces cover.
     """
-    xp = engine.xp
     scale = beam.source_to_patient_mm / beam.pixel_mm
+    total = engine.nothing(height * width)
     walked = _triangles_on_film(solids, beam, scale, height, width, engine)
-    if walked is None:
-        return engine.array(np.zeros((height, width), np.float32))
+    for part in engine.parts(len(walked[0]) if walked else 0):
+        engine.add(total, *_hits([at[part] for at in walked], beam, scale, height, width, engine))
+    return engine.single(total).reshape(height, width) * _slant(beam, scale, height, width, engine)
+
+
+def _hits(
+    walked: list[Array], beam: Beam, scale: float, height: int, width: int, engine: Engine
+) -> tuple[Array, Array]:
+    """Which pixel is hit, int64, and what that adds to its path length before the slant, float32, for all (triangle, pixel)."""
+    xp = engine.xp
     x0, y0, x1, y1, x2, y2, nx, ny, nz, offset, nearest, farthest, wound = walked
 
     # Rows of each triangle, then pixels of each row. The same edge gives the same numbers in both of its triangles.
     first = xp.clip(xp.ceil(y0), 0, height)
     rows = engine.whole(xp.clip(xp.ceil(y2), 0, height) - first)
+    slopes = (x2 - x0) / (y2 - y0), (x1 - x0) / _not_zero(xp, y1 - y0), (x2 - x1) / _not_zero(xp, y2 - y1)
     owner = engine.owners(rows)
-    row = first[owner] + engine.running(rows)
-    long = x0[owner] + (row - y0[owner]) * ((x2 - x0) / (y2 - y0))[owner]
-    short = xp.where(
-        row < y1[owner],
-        x0[owner] + (row - y0[owner]) * ((x1 - x0) / xp.where(y1 > y0, y1 - y0, 1.0 + 0 * y0))[owner],
-        x1[owner] + (row - y1[owner]) * ((x2 - x1) / xp.where(y2 > y1, y2 - y1, 1.0 + 0 * y0))[owner],
-    )
+    row_number = engine.counted(engine.whole(first), rows, owner)
+    row = engine.single(row_number)
+    x0, y0, y1 = x0[owner], y0[owner], y1[owner]
+    long = x0 + (row - y0) * slopes[0][owner]
+    short = xp.where(row < y1, x0 + (row - y0) * slopes[1][owner], x1[owner] + (row - y1) * slopes[2][owner])
     left = xp.clip(xp.ceil(xp.minimum(long, short)), 0, width)
     columns = engine.whole(xp.clip(xp.ceil(xp.maximum(long, short)), 0, width) - left)
     # Leaving counts + and entering -, by the order of the two edges in this row: were it by the plane, rounding could count a
@@ -110,28 +117,32 @@ def path_lengths(solids: Iterable[Solid], beam: Beam, height: int, width: int, e
 
     # Where the ray (u, v, 1) meets the triangle's plane, counted from the patient's origin along the central ray.
     v = (row - beam.central_px[1]) / scale
-    above = (offset[owner] - beam.source_to_patient_mm * ny[owner] * v, ny[owner] * v + nz[owner])
+    nx, ny = nx[owner], ny[owner]
+    above = (offset[owner] - beam.source_to_patient_mm * ny * v, ny * v + nz[owner])
     span = engine.owners(columns)
-    column = left[span] + engine.running(columns)
-    sloped = nx[owner][span] * ((column - beam.central_px[0]) / scale)
+    column = engine.counted(engine.whole(left), columns, span)
+    sloped = nx[span] * ((engine.single(column) - beam.central_px[0]) / scale)
     across = above[1][span] + sloped + 1e-30  # never 0: a plane through the source is met somewhere within its bounds
     depth = (above[0][span] - beam.source_to_patient_mm * sloped) / across
     depth = xp.minimum(xp.maximum(depth, nearest[owner][span]), farthest[owner][span])
-    index = (engine.whole(row) * width)[span] + engine.whole(column)
-    total = engine.added_up(index, depth * weight[span], height * width).reshape(height, width)
-    return total * _slant(beam, scale, height, width, engine)
+    return (row_number * width)[span] + column, depth * weight[span]
+
+
+def _not_zero(xp: Any, values: Array) -> Array:
+    """1 where a value is not above 0: an edge along a row is never asked where it crosses one."""
+    return xp.where(values > 0, values, 1.0 + 0 * values)
 
 
 def _triangles_on_film(
     solids: Iterable[Solid], beam: Beam, scale: float, height: int, width: int, engine: Engine
-) -> tuple[Array, ...] | None:
+) -> tuple[Array, ...]:
     """13 arrays (M,) float32: corners on the film from the top downwards, plane, depths allowed, and density, negative if turned over.
 
-    None where no triangle meets the film.
+    None of them where there is no triangle.
     """
     vertices, triangles, density = merged(solids)
     if not len(triangles):
-        return None
+        return ()
     seen = beam.seen(vertices)
     if seen[:, 2].min() <= 0:
         raise ValueError("a solid reaches behind the source: enlarge source_to_patient_mm")
@@ -144,8 +155,6 @@ def _triangles_on_film(
     (left, top), (right, bottom) = _bounds(xp, engine.taken(film, corners))
     inside = (right > -1) & (left < width) & (bottom > 0) & (top <= height - 1) & (xp.ceil(bottom) > xp.ceil(top))
     kept = xp.where(inside)[0]
-    if not len(kept):
-        return None
     corners = engine.taken(corners, kept)
 
     placed = engine.taken(there, corners)

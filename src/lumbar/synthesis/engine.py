@@ -5,6 +5,7 @@ An engine offers an array module `xp` (the names that numpy and torch share) and
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import cv2
@@ -44,16 +45,24 @@ class Engine(Protocol):
         """0 repeated counts[0] times, 1 repeated counts[1] times, and so on: int64."""
         ...
 
-    def running(self, counts: Array) -> Array:
-        """0, 1, ... count-1 for each count, one after the other: float32."""
+    def counted(self, first: Array, counts: Array, owners: Array) -> Array:
+        """For each first number and count, one after the other, so many numbers from the first upwards: int64. owners: of the counts."""
         ...
 
     def whole(self, values: Array) -> Array:
         """As int64, cut towards zero."""
         ...
 
-    def added_up(self, index: Array, values: Array, size: int) -> Array:
-        """(size,) float32: the sum of the values at each index."""
+    def parts(self, count: int) -> Iterable[slice]:
+        """`count` things, as many at a time as suit the device."""
+        ...
+
+    def nothing(self, size: int) -> Array:
+        """(size,) zeros, float64: whatever order they are added in, sums of float32 round to the same float32."""
+        ...
+
+    def add(self, total: Array, index: Array, values: Array) -> None:
+        """Add each of the values (float32) to `total` at its index."""
         ...
 
     def blurred(self, image: Array, sigma_px: float) -> Array:
@@ -88,15 +97,21 @@ class NumpyEngine:
     def owners(self, counts: Array) -> Array:
         return np.repeat(np.arange(len(counts)), counts)
 
-    def running(self, counts: Array) -> Array:
-        ends = np.cumsum(counts)
-        return (np.arange(counts.sum()) - np.repeat(ends - counts, counts)).astype(np.float32)
+    def counted(self, first: Array, counts: Array, owners: Array) -> Array:
+        return np.arange(len(owners)) + (first + counts - np.cumsum(counts))[owners]
 
     def whole(self, values: Array) -> Array:
         return values.astype(np.int64)
 
-    def added_up(self, index: Array, values: Array, size: int) -> Array:
-        return np.bincount(index, values, size).astype(np.float32)
+    def parts(self, count: int) -> Iterable[slice]:
+        # The arrays of so many triangles stay in a core's cache.
+        return (slice(start, start + 1024) for start in range(0, count, 1024))
+
+    def nothing(self, size: int) -> Array:
+        return np.zeros(size)
+
+    def add(self, total: Array, index: Array, values: Array) -> None:
+        np.add.at(total, index, values.astype(np.float64))
 
     def blurred(self, image: Array, sigma_px: float) -> Array:
         return cv2.GaussianBlur(image, kernel_size(sigma_px), sigma_px, borderType=cv2.BORDER_REFLECT_101)

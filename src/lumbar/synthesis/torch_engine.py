@@ -19,6 +19,7 @@ On a graphics card (NVIDIA H200) 15 films and the detector's signal were within 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,17 +63,20 @@ class TorchEngine:
     def owners(self, counts: Tensor) -> Tensor:
         return torch.repeat_interleave(counts)
 
-    def running(self, counts: Tensor) -> Tensor:
-        starts = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
-        return (torch.arange(len(starts), device=self.device) - starts).float()
+    def counted(self, first: Tensor, counts: Tensor, owners: Tensor) -> Tensor:
+        return torch.arange(len(owners), device=self.device) + (first + counts - counts.cumsum(0))[owners]
 
     def whole(self, values: Tensor) -> Tensor:
         return values.long()
 
-    def added_up(self, index: Tensor, values: Tensor, size: int) -> Tensor:
-        # In float64, as numpy's bincount: whatever order a graphics card adds in, the sum rounds to the same float32.
-        total = torch.zeros(size, dtype=torch.float64, device=self.device)
-        return total.index_add_(0, index, values.double()).float()
+    def parts(self, count: int) -> Iterable[slice]:
+        return [slice(None)] if count else []
+
+    def nothing(self, size: int) -> Tensor:
+        return torch.zeros(size, dtype=torch.float64, device=self.device)
+
+    def add(self, total: Tensor, index: Tensor, values: Tensor) -> None:
+        total.index_add_(0, index, values.double())
 
     def blurred(self, image: Tensor, sigma_px: float) -> Tensor:
         height, width = image.shape
