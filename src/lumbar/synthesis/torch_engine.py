@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from lumbar.synthesis.engine import kernel_size
+from lumbar.synthesis.engine import in_parts, kernel_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class TorchEngine:
         return values.long()
 
     def parts(self, count: int) -> Iterable[slice]:
-        return [slice(None)] if count else []
+        return in_parts(count) if self.device == "cpu" else in_parts(count, max(1, count))
 
     def nothing(self, size: int) -> Tensor:
         return torch.zeros(size, dtype=torch.float64, device=self.device)
