@@ -214,6 +214,41 @@ def test_a_part_that_is_left_out_changes_the_film_and_not_the_corners_of_the_hea
         np.testing.assert_array_equal(whole.annotated.landmarks_px, less.annotated.landmarks_px)
 
 
+def test_a_squared_s1_keeps_its_name_and_most_often_bears_a_slip():
+    """Its lower end is deeper than the usual 0.70 of its upper one; S1's endplate stays where it was, and the measured slip is that of the finding."""
+    slipped = 0
+    for index in range(40):
+        usual = Patient.draw(rng(index))
+        patient = usual.with_squared_s1(rng(index))
+        assert str(patient.spine.findings[-1]) == "squared S1"
+        np.testing.assert_array_equal(patient.spine.corners()["S1"], usual.spine.corners()["S1"])
+        upper, lower = patient.skeleton._sacrum(patient.spine.corners()["S1"])[0].vertices[[-1, -2]]
+        assert np.linalg.norm(upper - lower) > 0.6 * patient.spine.sacral_depth * patient.skeleton.first_sacral[0]
+        assert 0.70 <= patient.skeleton.first_sacral[1] <= 0.97 and patient.skeleton.remnants[0] >= 0.6
+        slips = [finding for finding in patient.spine.findings if finding.at == "L5" and finding.slip]
+        if patient.spine.segments != usual.spine.segments:
+            (slip,) = slips
+            slipped += 1
+            assert 0.1 <= slip.slip == patient.spine.segments[0].slip <= 0.6
+            assert patient.spine.segments[1:] == usual.spine.segments[1:]
+        behind = sum(finding.slip for finding in slips if finding.arch_stays)
+        assert patient.skeleton.shapes["L5"].arch_offset == pytest.approx(behind)
+    assert 16 <= slipped <= 32
+
+
+def test_a_share_of_films_has_a_squared_s1_and_the_others_are_as_they_were(tmp_path):
+    for name, share in (("usual", 0.0), ("some", 0.5)):
+        list(write(tmp_path / name, Order(8, 0, 7, 128, squared_s1=share)))
+    rows = list(csv.DictReader((tmp_path / "some" / "manifest.csv").read_text().splitlines()))
+    squared = ["squared S1" in row["findings"] for row in rows]
+    assert 2 <= sum(squared) <= 6
+    for row, own in zip(rows, squared, strict=True):
+        one, other = ((tmp_path / name / row["film"]).read_bytes() for name in ("usual", "some"))
+        assert (one == other) is not own
+    with pytest.raises(ValueError, match="squared_s1 must lie between 0 and 1; got 2"):
+        Order(1, 0, 7, squared_s1=2)
+
+
 def test_more_bone_is_brighter_and_metal_brighter_still():
     patient = Patient.draw(rng(3))
     plain = replace(patient, spine=replace(patient.spine, findings=()))

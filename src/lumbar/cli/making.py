@@ -39,6 +39,9 @@ def synthesise(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same films.")] = 0,
     height: Annotated[int, typer.Option(min=128, max=4096, help="Height of the films in pixels.")] = 1024,
     format: Annotated[FilmFormat, typer.Option(help="Of single films; studies are DICOM.")] = FilmFormat.PNG,
+    squared_s1: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of single films whose S1 looks like a lumbar vertebra.")
+    ] = 0.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the films are the same with any number.")] = 1,
     show: Annotated[
         bool, typer.Option("--show", help="Also write sheet.png: up to 48 films with their corners.")
@@ -61,7 +64,7 @@ def synthesise(
     elif films == studies == 0:
         usage("give --films N, --studies N, or both; or --benchmark")
     else:
-        parts = {out: Order(films, studies, seed, height, format)}
+        parts = {out: Order(films, studies, seed, height, format, squared_s1)}
     for folder, order in parts.items():
         total = range(order.films + order.studies)
         steps = write(folder, order, workers)

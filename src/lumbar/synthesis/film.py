@@ -22,10 +22,11 @@ from lumbar.synthesis.beam import Beam, path_lengths
 from lumbar.synthesis.console import Console
 from lumbar.synthesis.engine import NUMPY, Array, Engine
 from lumbar.synthesis.exposure import FloatImage, Technique, detect
+from lumbar.synthesis.findings import Finding, slip_on_squared_s1
 from lumbar.synthesis.framing import Framing, draw_framing
 from lumbar.synthesis.skeleton import Skeleton, arm
 from lumbar.synthesis.solids import Solid
-from lumbar.synthesis.spine import CoronalCurve, Spine, draw_bend, draw_spine
+from lumbar.synthesis.spine import CoronalCurve, Spine, draw_bend, draw_spine, with_slip_of_l5
 from lumbar.synthesis.trunk import TrunkShape, calcified_aorta, draw_gas, vacuum_disc
 
 
@@ -73,6 +74,18 @@ class Patient:
             int(rng.integers(2**31)),
         )
 
+    def with_squared_s1(self, rng: np.random.Generator) -> Patient:
+        """The same patient, whose S1 looks like a lumbar vertebra above a disc of its own; in three of five L5 slips forward on it.
+
+        A disc is left between S1 and S2 in 39 % of pelvises (Nayak, J Can Chiropr Assoc 2016; 60: 182). Names do not change: L5/S1 is above S1 as before.
+        """
+        spine = self.spine
+        if rng.random() < 0.6:
+            spine = with_slip_of_l5(spine, slip_on_squared_s1(rng))
+        isthmic = sum(finding.slip for finding in spine.findings if finding.at == "L5" and finding.arch_stays)
+        spine = replace(spine, findings=(*spine.findings, Finding("squared S1")))
+        return replace(self, spine=spine, skeleton=self.skeleton.with_squared_s1(rng, isthmic))
+
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFilm:
@@ -107,10 +120,13 @@ def simulate(
     engine: Engine = NUMPY,
     without: Parts = NOTHING,
     photographs: float = PHOTOGRAPHS,
+    squared_s1: float = 0.0,
 ) -> SimulatedFilm:
-    """The same film facing left, with all that is known about it."""
-    rng = np.random.default_rng([seed, index])
+    """The same film facing left, with all that is known about it. squared_s1: the share of patients who have one."""
+    rng, own = np.random.default_rng([seed, index]), np.random.default_rng([seed, index, 4])
     patient = Patient.draw(rng, without)
+    if own.random() < squared_s1:
+        patient = patient.with_squared_s1(own)
     posture = Posture.NEUTRAL
     if rng.random() < 0.35:
         posture = Posture(rng.choice(["flexion", "extension"]))

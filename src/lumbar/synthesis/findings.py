@@ -87,6 +87,13 @@ def _slip(rng: np.random.Generator) -> Finding:
     return Finding(kind, at, slip=slip, disc_height=worn * (1 - 0.4 * slip), arch_stays=isthmic)
 
 
+def slip_on_squared_s1(rng: np.random.Generator) -> Finding:
+    """A forward slip of L5 of a tenth to three fifths, mostly isthmic: what takes a squared S1 for one vertebra more."""
+    isthmic = bool(rng.random() < 0.75)
+    kind = "isthmic anterolisthesis" if isthmic else "degenerative anterolisthesis"
+    return Finding(kind, "L5", slip=rng.uniform(0.1, 0.6), disc_height=rng.uniform(0.35, 1.0), arch_stays=isthmic)
+
+
 def _shares() -> list[float]:
     return [share for _, _, share in _GRADES]
 

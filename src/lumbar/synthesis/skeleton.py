@@ -44,7 +44,8 @@ _BUTTRESSES: dict[str, tuple[tuple[tuple[float, float, float], ...], tuple[float
 class Skeleton:
     """One patient's bones, whichever way the spine bends: shapes of the vertebrae, quality of bone, size and form of pelvis and ribs.
 
-    remnants: how much is left of the discs S1/S2 to S4/S5, from 0 (fused) to 1 (a disc between two endplates).
+    remnants: how much is left of the discs S1/S2 to S4/S5, from 0 (fused) to 1 (a disc between two endplates). first_sacral: height of S1's body and
+    depth of its lower end, in depths of its upper one.
     buttresses: how thick the hip bone's are, as shares of what is usual.
     """
 
@@ -61,6 +62,7 @@ class Skeleton:
     remnants: FloatArray
     buttresses: FloatArray
     ribs: dict[str, tuple[float, float, float]]
+    first_sacral: tuple[float, float] = (0.80, 0.70)
 
     @classmethod
     def draw(cls, rng: np.random.Generator, spine: Spine) -> Skeleton:
@@ -86,6 +88,19 @@ class Skeleton:
             remnants=rng.uniform(0, 1, 4) ** (1.5, 2.5, 3.0, 3.0),
             buttresses=rng.uniform(0.35, 1.25, len(_BUTTRESSES)),
             ribs=ribs,
+        )
+
+    def with_squared_s1(self, rng: np.random.Generator, isthmic_slip: float) -> Skeleton:
+        """The same bones, but for an S1 that is nearly as deep below as above, with a disc to S2, and an arch of L5 that stays behind by `isthmic_slip`."""
+        remnants, bend = self.remnants.copy(), self.sacral_bend.copy()
+        remnants[0] = rng.uniform(0.6, 1.0)
+        bend[:2] = rng.normal((6, 12), 6.0)
+        return replace(
+            self,
+            remnants=remnants,
+            sacral_bend=bend,
+            first_sacral=(rng.uniform(0.75, 1.0), rng.uniform(0.70, 0.97)),
+            shapes={**self.shapes, "L5": replace(self.shapes["L5"], arch_offset=isthmic_slip)},
         )
 
     def solids(self, spine: Spine, seen: frozenset[str] = frozenset(NAMES), arches: bool = True) -> list[Solid]:
@@ -123,7 +138,9 @@ class Skeleton:
         angle = 0.0
         forward = unit(anterior - posterior)
         masses: list[tuple[FloatArray, float]] = []
-        for k, (height, narrower) in enumerate(((0.80, 0.70), (0.66, 0.78), (0.54, 0.80), (0.46, 0.80), (0.40, 0.75))):
+        for k, (height, narrower) in enumerate(
+            (self.first_sacral, (0.66, 0.78), (0.54, 0.80), (0.46, 0.80), (0.40, 0.75))
+        ):
             angle += np.radians(self.sacral_bend[k] * (0.4 if k == 0 else 1.0))
             along = rotation(about_z_deg=float(np.degrees(angle)))[:2, :2] @ forward
             down = np.array([along[1], -along[0]])

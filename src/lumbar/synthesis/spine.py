@@ -207,6 +207,14 @@ def draw_spine(rng: np.random.Generator, healthy: bool = False) -> Spine:
     return Spine(slope, unit * rng.normal(0.95, 0.06), tuple(segments), curve, findings)
 
 
+def with_slip_of_l5(spine: Spine, slip: Finding) -> Spine:
+    """The same spine with L5 as far forward on S1 as `slip` says, in place of any slip that L5 had."""
+    l5, *rest = spine.segments
+    slipped = replace(l5, slip=slip.slip, disc_height=max(2.0, l5.disc_height * slip.disc_height))
+    others = tuple(finding for finding in spine.findings if not (finding.at == "L5" and finding.slip))
+    return replace(spine, segments=(slipped, *rest), findings=(*others, slip))
+
+
 def draw_bend(rng: np.random.Generator, spine: Spine, unstable_share: float = 0.3) -> dict[Posture, Spine]:
     """The same bones in flexion, neutral and extension: each disc turns and slides by its own share of a drawn motion.
 

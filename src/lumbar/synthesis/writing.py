@@ -53,19 +53,25 @@ _MOTION = ("study", "seed", "index", "site", "translation_mm", "angulation_deg",
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to write: so many films and studies of the set `seed`, `height` pixels high, films as "png" or "dicom"."""
+    """What to write: so many films and studies of the set `seed`, `height` pixels high, films as "png" or "dicom".
+
+    squared_s1: the share of single films whose S1 looks like a lumbar vertebra.
+    """
 
     films: int
     studies: int
     seed: int
     height: int = 1024
     format: str = "png"
+    squared_s1: float = 0.0
 
     def __post_init__(self) -> None:
         if self.format not in ("png", "dicom"):
             raise ValueError(f"format must be png or dicom; got {self.format!r}")
         if not 128 <= self.height <= 4096:
             raise ValueError(f"height must lie between 128 and 4096 pixels; got {self.height}")
+        if not 0 <= self.squared_s1 <= 1:
+            raise ValueError(f"squared_s1 must lie between 0 and 1; got {self.squared_s1}")
 
 
 def write(folder: Path, order: Order, workers: int = 1) -> Iterator[int]:
@@ -95,7 +101,8 @@ def _do(
 ) -> dict[str, list[Row]]:
     cv2.setNumThreads(1)
     make, index = job
-    note = folder / _DONE / f"{make.__name__.strip('_')}-{order.seed}-{index}-{order.height}-{order.format}.json"
+    about = f"{order.seed}-{index}-{order.height}-{order.format}-{order.squared_s1:g}"
+    note = folder / _DONE / f"{make.__name__.strip('_')}-{about}.json"
     if note.exists():
         tables: dict[str, list[Row]] = json.loads(note.read_text())
         return tables
@@ -107,7 +114,7 @@ def _do(
 
 def _write_film(folder: Path, order: Order, index: int) -> dict[str, list[Row]]:
     photographs = PHOTOGRAPHS if order.format == "png" else 0.0
-    film = simulate(order.seed, index, order.height, photographs=photographs)
+    film = simulate(order.seed, index, order.height, photographs=photographs, squared_s1=order.squared_s1)
     path = folder / f"film_{index:05d}.{'png' if order.format == 'png' else 'dcm'}"
     if order.format == "png":
         pixels = film.annotated.radiograph.pixels
