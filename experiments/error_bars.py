@@ -17,6 +17,7 @@ from rich.progress import track
 from scipy.optimize import minimize
 
 from lumbar.anatomy import Side, rows_of
+from lumbar.evaluation.read_case import SHIFT
 from lumbar.landmarks import SpineLandmarks
 from lumbar.landmarks.consensus import ErrorModel
 from lumbar.landmarks.spine import COUNT
@@ -26,7 +27,6 @@ from lumbar.radiograph import PixelSpacing
 from lumbar.synthesis import simulate_film
 
 FITTED_ON, CHECKED_ON = 880_000, 870_000
-SHIFT = 0.4
 NORMAL_90 = 1.645
 
 

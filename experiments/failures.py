@@ -20,6 +20,7 @@ from scipy.stats import mannwhitneyu
 
 from lumbar.anatomy import Vertebra, rows_of
 from lumbar.datasets import BuuFolder
+from lumbar.evaluation.read_case import SHIFT
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.landmarks.spine import endplate_depth
 from lumbar.pipeline import UPSIDE_DOWN, Reader
@@ -29,7 +30,6 @@ from lumbar.runtime import FOLDER, PRECISIONS, weights_in
 
 WRONG = 0.1
 UNFIT = 20
-SHIFT = 0.4
 
 
 def main() -> None:

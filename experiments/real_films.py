@@ -17,15 +17,13 @@ import cv2
 import numpy as np
 
 from lumbar.datasets import BuuFolder
+from lumbar.evaluation.read_case import SHIFT
 from lumbar.films import open_film
 from lumbar.measurements import SLIP, Measurement
 from lumbar.pipeline import Reader
 from lumbar.reading import Reading
 from lumbar.report import draw_overlay
 from lumbar.runtime import FOLDER, PRECISIONS, weights_in
-
-SHIFT = 0.4
-"""A film whose median corner error exceeds this share of an endplate's depth has its names off by a level."""
 
 
 def main() -> None:

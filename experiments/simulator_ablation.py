@@ -21,6 +21,7 @@ from torch import nn
 
 from lumbar.crop import network_input
 from lumbar.datasets import BuuFolder
+from lumbar.evaluation.read_case import SHIFT
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.landmarks.close_up import SIZE
 from lumbar.landmarks.spine import endplate_depth
@@ -38,7 +39,7 @@ from lumbar.training.stream import Films
 
 METHOD, HEIGHT, WIDTH = "lsld-net-levels", 256, 128
 BATCHES = {"landmarks": 8, CLOSE_UP: 64}
-CROPS, FILLS, SHIFT = 40, (0.45, 0.95), 0.4
+CROPS, FILLS = 40, (0.45, 0.95)
 CLOSE_UPS = 240
 HELD_OUT = 990_000
 
