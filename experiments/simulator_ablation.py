@@ -58,6 +58,8 @@ def main() -> None:
     training.add_argument(
         "--precision", choices=("bf16", "fp32"), default="bf16", help="fp32 is faster where a CPU has no bf16"
     )
+    training.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    training.add_argument("--workers", type=int, default=1, help="processes that make samples")
     scoring = commands.add_parser("score")
     scoring.add_argument("folder", type=Path)
     scoring.add_argument("runs", type=Path, nargs="+")
@@ -68,8 +70,8 @@ def main() -> None:
         films = films_without(left_out, given.seed) if given.data is None else films_of(given.data)
         about = str(given.data or f"without {given.without or 'nothing'}")
         epochs = 2 if given.data is None else 1
-        recipe = budget(given.stage, given.steps, given.seed, epochs, given.precision)
-        train_on(films, given.out, about, given.stage, recipe)
+        recipe = budget(given.stage, given.steps, given.seed, epochs, given.precision, given.workers)
+        train_on(films, given.out, about, given.stage, recipe, torch.device(given.device))
     else:
         print(f"{'run':32} names off  median  mean (capped at half a depth)")
         for run in given.runs:
@@ -89,7 +91,7 @@ def films_of(folder: Path) -> Films:
     return Films(lambda index: cases[index % len(cases)].open(), lambda index: simulate_film(HELD_OUT, index), 64)
 
 
-def budget(stage: str, steps: int, seed: int, epochs: int, precision: str) -> Recipe:
+def budget(stage: str, steps: int, seed: int, epochs: int, precision: str, workers: int) -> Recipe:
     """`steps` batches of eight 256 x 128 crops, or of 64 close-ups."""
     batch = BATCHES[stage]
     return Recipe(
@@ -101,11 +103,12 @@ def budget(stage: str, steps: int, seed: int, epochs: int, precision: str) -> Re
         schedule="cosine",
         precision=precision,
         average=0.998,
+        workers=workers,
         seed=seed,
     )
 
 
-def train_on(films: Films, out: Path, films_from: str, stage: str, recipe: Recipe) -> Path:
+def train_on(films: Films, out: Path, films_from: str, stage: str, recipe: Recipe, device: torch.device) -> Path:
     """Of the weights after each epoch the best are kept."""
     about = {"films": films_from}
     if stage == CLOSE_UP:
@@ -114,7 +117,7 @@ def train_on(films: Films, out: Path, films_from: str, stage: str, recipe: Recip
     else:
         task = landmark_task(METHODS[METHOD](), HEIGHT, WIDTH, recipe, films)
         about |= {"method": METHOD, "height": str(HEIGHT), "width": str(WIDTH)}
-    return train(task, recipe, out, torch.device("cpu"), about)
+    return train(task, recipe, out, device, about)
 
 
 def score(folder: Path, run: Path) -> tuple[float, float, float]:
