@@ -86,12 +86,13 @@ def score_fraiwan(folder: Path, reader: Reader, overlays: Path | None) -> None:
             m.site: m.value for m in reading.measurements if isinstance(m, Measurement) and m.quantity == SLIP.name
         }
         named = sites_in(row["olisthesis_levels"])
-        largest = max(slips, key=lambda site: slips[site], default="none")
+        forward = [site for site, slip in slips.items() if slip > 0]
+        largest = max(forward, key=lambda site: slips[site], default="none")
         facing += reading.anterior == row["anterior_side"]
         level += largest in named
         answered += bool(slips) or bool(reading.warnings)
         print(
-            f"{row['file']}: anterior {reading.anterior} ({row['anterior_side']})  largest slip {largest} "
+            f"{row['file']}: anterior {reading.anterior} ({row['anterior_side']})  largest forward slip {largest} "
             f"{slips.get(largest, float('nan')):+.0f} % ({'/'.join(named)})  confidence {reading.confidence:.2f}  "
             f"{'ok' if largest in named else 'OTHER LEVEL'}"
         )
