@@ -40,7 +40,7 @@ import psutil
 
 from lumbar.synthesis import artefacts, beam, film
 from lumbar.synthesis.console import Console
-from lumbar.synthesis.engine import NUMPY, Engine
+from lumbar.synthesis.engine import NUMPY, Engine, in_parts
 from lumbar.synthesis.trunk import TrunkShape
 from lumbar.worker_processes import worker_pool
 
@@ -306,6 +306,10 @@ class CountedEngine:
         self.counts["transfers"] += 1
         self.counts["waits"] += 1
         return self._engine.numpy(values)
+
+    def parts(self, count: int) -> list[slice]:
+        """All at once, as on a card, whatever suits a processor."""
+        return in_parts(count, max(1, count))
 
     def owners(self, counts: Any) -> Any:
         """Called twice a projection: triangles become rows, rows become hits."""

@@ -215,16 +215,22 @@ def test_a_part_that_is_left_out_changes_the_film_and_not_the_corners_of_the_hea
 
 
 def test_a_squared_s1_keeps_its_name_and_most_often_bears_a_slip():
-    """Its lower end is deeper than the usual 0.70 of its upper one; S1's endplate stays where it was, and the measured slip is that of the finding."""
+    """As drawn, S1's lower end is 0.70 of its upper one and more, where 0.70 is usual; its endplate stays where it was, and the slip is the finding's."""
+
+    def taper(of: Patient) -> float:
+        rings = of.skeleton._sacrum(of.spine.corners()["S1"])[0].vertices[:-2].reshape(-1, 48, 3)
+        lower, upper = (np.linalg.norm(rings[k, 0] - rings[k, 24]) for k in (4, -5))
+        return float(lower / upper)
+
     slipped = 0
     for index in range(40):
         usual = Patient.draw(rng(index))
         patient = usual.with_squared_s1(rng(index))
         assert str(patient.spine.findings[-1]) == "squared S1"
         np.testing.assert_array_equal(patient.spine.corners()["S1"], usual.spine.corners()["S1"])
-        upper, lower = patient.skeleton._sacrum(patient.spine.corners()["S1"])[0].vertices[[-1, -2]]
-        assert np.linalg.norm(upper - lower) > 0.6 * patient.spine.sacral_depth * patient.skeleton.first_sacral[0]
-        assert 0.70 <= patient.skeleton.first_sacral[1] <= 0.97 and patient.skeleton.remnants[0] >= 0.6
+        drawn = patient.skeleton.first_sacral[1]
+        assert 0.70 <= drawn <= 0.97 and taper(patient) / taper(usual) == pytest.approx(drawn / 0.70, rel=0.05)
+        assert patient.skeleton.remnants[0] >= 0.6
         slips = [finding for finding in patient.spine.findings if finding.at == "L5" and finding.slip]
         if patient.spine.segments != usual.spine.segments:
             (slip,) = slips
