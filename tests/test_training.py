@@ -15,6 +15,7 @@ import torch
 from lumbar.datasets import BuuFolder
 from lumbar.landmarks import SpineLandmarks
 from lumbar.methods import METHODS
+from lumbar.networks.close_up_net import CloseUpNet
 from lumbar.networks.yolov8 import yolov8n
 from lumbar.runtime import OnnxFunction, load_weights
 from lumbar.synthesis.writing import Order, write
@@ -236,6 +237,31 @@ def test_a_close_up_network_is_trained_and_exported(tmp_path, films):
     assert corners.shape == (3, 4, 64, 64) and kinds.shape == (3, 8)
     with pytest.raises(ValueError, match="128 x 128 pixels: leave height and width out; got 256"):
         run(Trainee("close-up", height=256), films, a_recipe(), tmp_path / "run")
+
+
+def test_close_up_networks_that_answer_together_are_one_file(tmp_path, films):
+    """Its probabilities are the mean of theirs, and training can go on from the first."""
+    paths = [run(Trainee("close-up"), films, a_recipe(seed=seed), tmp_path / str(seed)) for seed in (1, 2)]
+    measured = export("close-up", paths, tmp_path / "weights", "two")
+    assert measured["difference_to_torch"] <= TOLERANCE
+    close_ups = torch.randn(3, 2, 128, 128)
+    networks = []
+    for path in paths:
+        networks.append(CloseUpNet().eval())
+        networks[-1].load_state_dict(checkpoint.read_tensors(path)[0])
+    with torch.no_grad():
+        shares = [[part.flatten(2 if part.ndim > 2 else 1).softmax(-1) for part in net(close_ups)] for net in networks]
+    together = OnnxFunction(tmp_path / "weights" / "close-up.onnx", 1)(close_ups.numpy())
+    for found, one, other in zip(together, *shares, strict=True):
+        assert np.exp(found).reshape(one.shape) == pytest.approx((one + other).numpy() / 2, rel=1e-2, abs=1e-7)
+        assert not np.allclose(one, other, rtol=0.05)
+    again = CloseUpNet()
+    load_exported(again, tmp_path / "weights" / "close-up.onnx", [torch.randn(16, 2, 128, 128)])
+    with torch.no_grad():
+        first, back = (network.eval()(close_ups)[0] for network in (networks[0], again))
+    assert back.numpy() == pytest.approx(first.numpy(), rel=1e-2, abs=1e-2)
+    with pytest.raises(ValueError, match="for the stage close-up alone; got landmarks"):
+        export("landmarks", paths, tmp_path / "weights", "two")
 
 
 def test_training_goes_on_from_the_weights_that_ship(tmp_path, films):

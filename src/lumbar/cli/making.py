@@ -166,7 +166,10 @@ def train(
 
 def export(
     stage: Annotated[Stage, typer.Argument(help="Which network.")],
-    checkpoint: Annotated[Path, typer.Argument(help="best.safetensors of a training run.")],
+    checkpoint: Annotated[
+        list[Path],
+        typer.Argument(help="best.safetensors of a training run; of close-ups of several, which answer together."),
+    ],
     out: OutFolder,
     about: Annotated[str, typer.Option(help="For the card: on what and for how long it was trained.")] = "",
 ) -> None:

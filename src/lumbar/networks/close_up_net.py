@@ -7,6 +7,9 @@ the network is.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -65,6 +68,25 @@ class CloseUpNet(nn.Module):
             deep = F.interpolate(self.narrow[i](x), scale_factor=2, mode="bilinear", align_corners=False)
             x = self.up[i](torch.cat([skips[i], deep], dim=1))
         return self.maps(x), kinds
+
+
+class CloseUpNets(nn.Module):
+    """Several networks that look at the same close-ups and answer together (Lakshminarayanan 2017): the mean of their probabilities.
+
+    Where they disagree, a corner's map is as wide as they are apart, and its error bar with it.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, close_ups: Tensor) -> tuple[Tensor, Tensor]:
+        """As `CloseUpNet`: maps and kinds, here logarithms of probabilities."""
+        answers = [network(close_ups) for network in self.networks]
+        maps = torch.stack([maps.flatten(2).log_softmax(dim=-1).view_as(maps) for maps, _ in answers])
+        kinds = torch.stack([kinds.log_softmax(dim=-1) for _, kinds in answers])
+        one = math.log(len(answers))
+        return maps.logsumexp(dim=0) - one, kinds.logsumexp(dim=0) - one
 
 
 def close_up_loss(output: tuple[Tensor, Tensor], corners: Tensor, kinds: Tensor) -> dict[str, Tensor]:

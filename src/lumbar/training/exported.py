@@ -15,11 +15,14 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 _HALF, _FOLDED = ".fp16", ".weight_bias"
+_FIRST = "networks.0."  # of several that answer together
 
 
 @torch.no_grad()
 def load_exported(network: nn.Module, path: Path, inputs: Iterable[Tensor]) -> None:
     """Fill `network` with the weights of a file that `export_onnx` wrote, which then says what the file says.
+
+    Of a file of several networks that answer together it takes the first's.
 
     inputs: batches (B, C, H, W) like those that it will be trained on; the batch norms take their statistics from these.
     Raises ValueError where the file is not ONNX or holds other weights than this network's.
@@ -55,7 +58,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         initializers = onnx.load(path).graph.initializer
     except Exception as problem:  # what onnx raises here is protobuf's, which is not ours to import
         raise ValueError(f"{path} is not an ONNX file: {problem}") from None
-    values = {tensor.name.removesuffix(_HALF): numpy_helper.to_array(tensor) for tensor in initializers}
+    values = {t.name.removesuffix(_HALF).removeprefix(_FIRST): numpy_helper.to_array(t) for t in initializers}
     return {name: torch.from_numpy(array.copy()) for name, array in values.items()}
 
 

@@ -23,7 +23,8 @@ from lumbar.whole_file import written_aside
 Batch = NDArray[np.float32]
 
 _KEPT = {"landmarks": 9, CLOSE_UP: 4}
-"""How many of each network's last convolutions stay fp32: its heads, which the corners' places are read from."""
+"""How many of each network's last convolutions stay fp32: its heads, which the corners' places are read from; of several that answer
+together, of each."""
 
 
 def quantise(weights: Mapping[str, Weights], folder: Path, films: Iterable[Radiograph]) -> dict[str, float]:
@@ -93,7 +94,6 @@ def _quantised(path: Path, out: Path, batches: Iterable[Batch], kept: int) -> No
         onnx.save(_in_full(onnx.load(path)), plain)
         quant_pre_process(plain, prepared, skip_symbolic_shape=True)
         model = onnx.load(prepared)
-        convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
         quantize_static(
             prepared,
             out,
@@ -103,8 +103,18 @@ def _quantised(path: Path, out: Path, batches: Iterable[Batch], kept: int) -> No
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=convolutions[-kept:],
+            nodes_to_exclude=_heads(model, kept),
         )
+
+
+def _heads(model: onnx.ModelProto, kept: int) -> list[str]:
+    """The last convolutions of each network in the model: of several that answer together the weights' names begin with networks.NUMBER."""
+    of_network: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            owner, _, rest = node.input[1].partition(".")
+            of_network.setdefault(rest.partition(".")[0] if owner == "networks" else "", []).append(node.name)
+    return [name for names in of_network.values() for name in names[-kept:]]
 
 
 def _in_full(model: onnx.ModelProto) -> onnx.ModelProto:

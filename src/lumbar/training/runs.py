@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import nn
 from lumbar.datasets import BuuFolder, Split
 from lumbar.landmarks.close_up import SIZE
 from lumbar.methods import METHODS
-from lumbar.networks.close_up_net import CloseUpNet
+from lumbar.networks.close_up_net import CloseUpNet, CloseUpNets
 from lumbar.networks.method import LandmarkMethod
 from lumbar.networks.yolov8 import yolov8n
 from lumbar.runtime import CLOSE_UP, FOLDER
@@ -124,27 +125,38 @@ def films_of(
     return films.with_simulated(simulated, seed)
 
 
-def export(stage: str, weights: Path, folder: Path, about: str) -> dict[str, float]:
-    """Write `weights` as `folder`/`stage`.onnx and .json; returns how far it is from torch."""
-    found = _metadata(weights)
+def export(stage: str, weights: Path | Sequence[Path], folder: Path, about: str) -> dict[str, float]:
+    """Write `weights` as `folder`/`stage`.onnx and .json; returns how far it is from torch.
+
+    weights: of one training run; of close-ups those of several, too, which then answer together, at so many times the work.
+    """
+    paths = [weights] if isinstance(weights, Path) else list(weights)
+    if len(paths) > 1 and stage != CLOSE_UP:
+        raise ValueError(f"weights of several runs answer together for the stage {CLOSE_UP} alone; got {stage}")
+    found = [_metadata(path) for path in paths]
     try:
-        method, height, width = found["method"], int(found["height"]), int(found["width"])
+        method, height, width = found[0]["method"], int(found[0]["height"]), int(found[0]["width"])
     except KeyError:
         raise ValueError(
-            f"{weights} does not say its method and size: give best.safetensors of a training run"
+            f"{paths[0]} does not say its method and size: give best.safetensors of a training run"
         ) from None
-    channels = 3
+    networks = [_filled(stage, method, path) for path in paths]
+    network = networks[0] if len(networks) == 1 else CloseUpNets(networks)
+    outputs = {"localiser": ("boxes",), CLOSE_UP: ("corners", "kinds")}.get(stage) or method_called(method).outputs
+    keys = [key for key in found[0] if key not in ("method", "height", "width", "view")]
+    validation = {key: ", ".join(each.get(key, "?") for each in found) for key in keys}
+    card = {"stage": stage, "method": method, "about": about, "validation": validation}
+    channels = 2 if stage == CLOSE_UP else 3
+    return export_onnx(network, folder / f"{stage}.onnx", (channels, height, width), outputs, card)
+
+
+def _filled(stage: str, method: str, weights: Path) -> nn.Module:
     if stage == "localiser":
         network: nn.Module = yolov8n(classes=len(FACINGS))
-        outputs: tuple[str, ...] = ("boxes",)
-    elif stage == CLOSE_UP:
-        network, outputs, channels = CloseUpNet(), ("corners", "kinds"), 2
     else:
-        network, outputs = method_called(method).build(), method_called(method).outputs
+        network = CloseUpNet() if stage == CLOSE_UP else method_called(method).build()
     load_weights(network, weights)
-    validation = {k: v for k, v in found.items() if k not in ("method", "height", "width", "view")}
-    card = {"stage": stage, "method": method, "about": about, "validation": validation}
-    return export_onnx(network, folder / f"{stage}.onnx", (channels, height, width), outputs, card)
+    return network
 
 
 def _begin_with(path: Path, task: Task, batch_size: int) -> None:
