@@ -5,14 +5,18 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from lumbar.landmarks.spine import endplate_depth
+from lumbar.networks.close_up_net import CloseUpNet, CloseUpNets
 from lumbar.pipeline import Reader
 from lumbar.radiograph import Radiograph
 from lumbar.runtime import FOLDER, QUANTISED, load_weights, weights_in
 from lumbar.synthesis import simulate_film
 from lumbar.training import quantise
+from lumbar.training.onnx_export import export_onnx
+from lumbar.training.quantisation import heads
 from tests.command import lumbar
 
 EXAMPLE = Path(__file__).parent.parent / "src" / "lumbar" / "examples" / "study"
@@ -64,3 +68,12 @@ def test_quantising_gives_a_smaller_file_whose_outputs_are_near(tmp_path):
     with pytest.raises(ValueError, match="must show lumbar spines"):
         quantise(weights, tmp_path / "none", [blank])
     assert not (tmp_path / "none").exists()
+
+
+def test_the_heads_of_networks_that_answer_together_all_stay_in_fp32(tmp_path):
+    network = CloseUpNets([CloseUpNet(), CloseUpNet()])
+    export_onnx(network, tmp_path / "close-up.onnx", (2, 128, 128), ("corners", "kinds"), {})
+    model = onnx.load(tmp_path / "close-up.onnx")
+    weight_of = {node.name: node.input[1] for node in model.graph.node if node.op_type == "Conv"}
+    last = {"up.0.first", "up.0.second", "up.0.shortcut", "maps"}
+    assert {weight_of[name] for name in heads(model, 4)} == {f"networks.{i}.{of}.weight" for i in (0, 1) for of in last}

@@ -103,11 +103,11 @@ def _quantised(path: Path, out: Path, batches: Iterable[Batch], kept: int) -> No
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=_heads(model, kept),
+            nodes_to_exclude=heads(model, kept),
         )
 
 
-def _heads(model: onnx.ModelProto, kept: int) -> list[str]:
+def heads(model: onnx.ModelProto, kept: int) -> list[str]:
     """The last convolutions of each network in the model: of several that answer together the weights' names begin with networks.NUMBER."""
     of_network: dict[str, list[str]] = {}
     for node in model.graph.node:
