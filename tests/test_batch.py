@@ -17,16 +17,22 @@ from pathlib import Path
 from threading import Thread
 
 import fsspec
+import numpy as np
 import psutil
 import pyarrow.parquet as parquet
 import pytest
 
+from lumbar.anatomy import Posture, Vertebra, rows_of
 from lumbar.batch import Job, ListedFilm, OtherJob, Place, Settings, films_listed, run_here, write_tables
 from lumbar.batch.run import DEADLY
+from lumbar.batch.studies import row_of_study
 from lumbar.films import open_film
+from lumbar.landmarks import SpineLandmarks
 from lumbar.pipeline import Reader
 from lumbar.radiograph import PixelSpacing
+from lumbar.reading import Reading
 from lumbar.runtime import FOLDER, weights_in
+from lumbar.study import assess_study
 from lumbar.synthesis.writing import Order, write
 from tests.command import lumbar
 
@@ -310,3 +316,148 @@ def test_other_jobs_are_told_apart(tmp_path):
 def test_a_worker_with_other_weights_refuses(tmp_path):
     with pytest.raises(ValueError, match="not the job's"):
         settings(tmp_path, sha256={"landmarks": "0"}).open_reader()
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory) -> Path:
+    """Two studies in folders of their own, one with a broken neutral film; films of two patients in one folder; a film alone."""
+    folder = tmp_path_factory.mktemp("clinic")
+    list(write(folder, Order(0, 3, 5003, 512)))
+    for path in folder.rglob("*.csv"):
+        path.unlink()
+    (folder / "study_00001" / "neutral.dcm").write_text("not a film")
+    (folder / "mixed").mkdir()
+    (folder / "study_00002" / "flexion.dcm").rename(folder / "mixed" / "flexion.dcm")
+    (folder / "mixed" / "extension.dcm").write_bytes((folder / "study_00000" / "extension.dcm").read_bytes())
+    (folder / "study_00002" / "neutral.dcm").unlink()
+    return folder
+
+
+STUDIES = ["mixed", "study_00000", "study_00001", "study_00002"]
+
+
+@pytest.fixture(scope="module")
+def compared(clinic, tmp_path_factory) -> Path:
+    """What one process that nobody disturbs makes of the studies."""
+    out = tmp_path_factory.mktemp("compared") / "out"
+    done = lumbar("batch", clinic, "--studies", "--out", out, "--workers", 1, *SHARD)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("9 films: 8 read, 0 without a lumbar spine, 1 failed; 4 studies: 2 compared, 2 not;")
+    assert "failures.csv" in done.stderr and "studies.csv" in done.stderr and "Traceback" not in done.stderr
+    return out
+
+
+def test_studies_are_compared_as_a_reader_compares_them(clinic, compared):
+    studies = rows(compared / "studies.csv")
+    assert [row["study"] for row in studies] == STUDIES
+    assert [row["status"] for row in studies] == ["not compared", "compared", "compared", "not compared"]
+    assert studies[0]["reason"] == "its films must be of one patient; mixed/flexion.dcm say another patient id"
+    assert "got 1 films" in studies[3]["reason"]
+    assert [studies[1][posture] for posture in Posture] == [f"study_00000/{posture}.dcm" for posture in Posture]
+    assert studies[2]["neutral"] == "" and studies[1]["postures_told_by"] == "DICOM"
+    reader = Reader.shipped(threads=1)
+    names = [f"study_00000/{name}.dcm" for name in ("extension", "flexion", "neutral")]
+    extension, flexion, neutral = reader.read_together([open_film(clinic / name) for name in names], names)
+    found = assess_study(flexion, extension, neutral, told_by="lordosis")
+    assert studies[1]["lordosis_change_deg"] == repr(found.lordosis_change_deg)
+    motions = [row for row in rows(compared / "motions.csv") if row["study"] == "study_00000"]
+    for row, level in zip(motions, found.levels, strict=True):
+        assert (row["site"], row["verdict"], row["criteria"]) == (level.site, level.verdict.verdict, "paper")
+        assert row["translation_mm"] == repr(level.change.translation.value)
+        assert row["translation_standard_error_mm"] == repr(level.change.translation.standard_error)
+        assert row["angulation_deg"] == repr(level.change.angulation.value)
+        assert row["slip_percent"] == repr(level.slip.value) and row["slip_film"] == "neutral"
+        assert (row["grade"], row["direction"]) == (str(level.grade.grade), level.grade.direction)
+        assert row["probability"] == repr(level.verdict.probability) and row["not_measured"] == ""
+    assert parquet.read_table(compared / "motions.parquet").num_rows == len(rows(compared / "motions.csv")) == 10
+    (whole,) = parquet.read_table(compared / "shards" / "0000001.studies.parquet").to_pylist()
+    assert whole["assessment"] == found.to_json()
+    films = {row["film"]: row for row in rows(compared / "films.csv")}
+    assert float(films[names[0]]["confidence"]) == extension.confidence
+    assert [row["film"] for row in rows(compared / "failures.csv")] == ["study_00001/neutral.dcm"]
+
+
+def test_what_a_level_lacks_is_said_in_its_row(compared):
+    stored = parquet.read_table(compared / "shards" / "0000001.parquet").to_pylist()
+    readings = {row["film"]: Reading.from_json(row["reading"]) for row in stored}
+    points = readings["study_00000/flexion.dcm"].landmarks.points_px.copy()
+    points[rows_of(Vertebra.L3)] = np.nan
+    without = SpineLandmarks(points, np.full((22, 2, 2), np.nan), np.ones(22))
+    found = row_of_study("one", {n: r.remeasured(without) for n, r in readings.items()}, "ama-5")
+    assert found["status"] == "compared"
+    for level in found["levels"]:
+        lacks = "L3" in level["site"]
+        assert (level["translation_mm"] is None) == (level["grade"] is None) == lacks
+        assert ("L3" in (level["not_measured"] or "")) == lacks and level["criteria"] == "ama-5"
+        assert level["translation_standard_error_mm"] is None
+
+
+def test_studies_killed_half_way_give_the_same_tables(clinic, compared, tmp_path):
+    out = tmp_path / "out"
+    process = batch_process(clinic, "--studies", "--out", out, "--workers", 2, *SHARD)
+    wait_for(lambda: shards_in(out) >= 3 or process.poll() is not None)
+    family = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: not any(map(psutil.pid_exists, family)), 30)
+    assert not (out / "motions.csv").exists()
+    done = lumbar("batch", clinic, "--studies", "--out", out, "--workers", 2, *SHARD)
+    assert done.returncode == 1, done.stderr
+    assert contents(out) == contents(compared)
+
+
+class DeadlyStudy(Settings):
+    """Settings that end the process which opens a certain study's second film."""
+
+    def given_spacing(self, film: ListedFilm) -> PixelSpacing | None:
+        if film.name == "study_00000/flexion.dcm":
+            os._exit(9)
+        return super().given_spacing(film)
+
+
+def test_a_study_that_kills_its_reader_is_passed_over_and_those_beside_it_are_compared(clinic, tmp_path):
+    sound = settings(tmp_path / "out", criteria="paper")
+    deadly = DeadlyStudy(sound.place, sound.sha256, criteria="paper")
+    listed = [film for film in films_listed(str(clinic), by_study=True) if film.study in STUDIES[1:3]]
+    job = Job(listed, deadly, shard_films=32)
+    job.begin()
+    assert sum(counts.films for counts in run_here(job, workers=1)) == 6
+    counts = write_tables(job)
+    assert (counts.read, counts.failed, counts.compared, counts.not_compared) == (2, 4, 1, 1)
+    failed = {row["film"]: row["reason"] for row in rows(tmp_path / "out" / "failures.csv")}
+    assert [name for name, reason in failed.items() if reason == DEADLY] == [film.name for film in listed[:3]]
+
+
+def test_a_study_is_not_torn_apart():
+    films = [ListedFilm(f"{study}/{i}.png", "", study=study) for study in "abc" for i in range(3)]
+    shards = list(Job(films, settings("none", criteria="paper"), shard_films=4).shards())
+    assert [{film.study for film in shard.films} for shard in shards] == [{"a", "b"}, {"c"}]
+    assert [[film.name[0] for film in together] for together in shards[0].together] == [["a"] * 3, ["b"] * 3]
+    alone = Job([ListedFilm(str(i), "") for i in range(9)], settings("none"), shard_films=4).shards()
+    assert [len(shard.together) for shard in alone] == [4, 4, 1]
+
+
+def test_a_list_says_which_films_are_of_one_study(tmp_path):
+    (tmp_path / "list.csv").write_text("film,study\nb.png,2\na.png,1\nc.png,2\n")
+    films = films_listed(str(tmp_path / "list.csv"), by_study=True)
+    assert [(film.name, film.study) for film in films] == [("b.png", "2"), ("c.png", "2"), ("a.png", "1")]
+    assert [film.study for film in films_listed(str(tmp_path / "list.csv"))] == [None] * 3
+    for text, said in (
+        ("film\na.png\n", "must have a column study"),
+        ("film,study\na.png,\n", "line 2: study must say"),
+    ):
+        (tmp_path / "list.csv").write_text(text)
+        with pytest.raises(ValueError, match=said):
+            films_listed(str(tmp_path / "list.csv"), by_study=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--criteria", "ama-5"), "give --studies, too"),
+        (("--studies", "--criteria", "none"), "--criteria must be one of"),
+    ],
+)
+def test_criteria_that_cannot_be_are_refused(archive, tmp_path, options, said):
+    done = lumbar("batch", archive, "--out", tmp_path / "out", *options)
+    assert done.returncode == 2 and said in done.stderr and not (tmp_path / "out").exists()

@@ -1,6 +1,7 @@
 """Flexion against extension: who is who, how far each level moves, and the JSON that says so."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -207,6 +208,16 @@ def test_spacing_from_different_sources_is_warned_of():
     study = assess_study(a_reading(IN_FLEXION), a_reading(IN_EXTENSION, spacing=other))
     (warning,) = study.warnings
     assert warning.startswith("pixel spacing comes from different sources") and "extension: --spacing" in warning
+
+
+def test_films_of_different_magnification_have_their_spacing_from_the_same_source():
+    one, other = (
+        PixelSpacing(0.2, 0.2, f"ImagerPixelSpacing / EstimatedRadiographicMagnificationFactor ({factor:g})", "patient")
+        for factor in (1.2, 1.283)
+    )
+    assert not assess_study(a_reading(IN_FLEXION, spacing=one), a_reading(IN_EXTENSION, spacing=other)).warnings
+    known, unknown = (replace(other, plane=plane) for plane in ("detector", "unknown"))
+    assert assess_study(a_reading(IN_FLEXION, spacing=known), a_reading(IN_EXTENSION, spacing=unknown)).warnings
     assert assess_study(a_reading(IN_FLEXION), a_reading(IN_EXTENSION)).warnings == ()
 
 

@@ -54,6 +54,11 @@ def of_other_patients(paths: Sequence[str | os.PathLike[str]]) -> list[str | os.
     return [path for path, owner in known if owner != known[0][1]]
 
 
+def others_patients(films: Sequence[str]) -> str:
+    """Why these films of a study cannot be compared with the others."""
+    return f"its films must be of one patient; {', '.join(films)} say another patient id"
+
+
 def _is_dicom(head: bytes) -> bool:
     return head[128:132] == b"DICM" or _BARE_DICOM.match(head) is not None
 

@@ -6,6 +6,8 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from lumbar.anatomy import Side
@@ -32,9 +34,20 @@ class Shard:
     films: tuple[ListedFilm, ...]
 
     @property
+    def together(self) -> list[list[ListedFilm]]:
+        """Its films by study; one that is of none is alone."""
+        numbered = ((film.study if film.study is not None else index, film) for index, film in enumerate(self.films))
+        return [[film for _, film in group] for _, group in groupby(numbered, itemgetter(0))]
+
+    @property
     def file(self) -> str:
-        """Its name in `SHARDS`."""
+        """The name of its films' file in `SHARDS`, which is written last."""
         return f"{self.index:07d}.parquet"
+
+    @property
+    def studies_file(self) -> str:
+        """The name of its studies' file there, where films are read by study."""
+        return f"{self.index:07d}.studies.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,7 @@ class Settings:
 
     spacing: (row, column) in mm, in place of what files and lists say. weights: a folder that every worker finds; None: those
     shipped. precision, device: of `runtime.PRECISIONS` and `runtime.DEVICES`. sha256: of the weights, by stage, which a worker's own must have.
+    criteria: of `assessment.CRITERIA`, by which the levels of a study are judged; None: films are read one by one.
     """
 
     place: Place
@@ -52,10 +66,16 @@ class Settings:
     weights: str | None = None
     precision: str = "fp32"
     device: str = "cpu"
+    criteria: str | None = None
 
     def given_spacing(self, film: ListedFilm) -> PixelSpacing | None:
         """What the film's own pixel spacing is overridden by."""
         return film.spacing if self.spacing is None else PixelSpacing(*self.spacing, "--spacing", "patient")
+
+    @property
+    def facing_source(self) -> str:
+        """One of `reading.FACING_SOURCES`, for films whose facing is known before they are read."""
+        return "DICOM" if self.facing is None else "--facing"
 
     def open_reader(self) -> Reader:
         """A reader on one thread, of a process that has no other. Raises ValueError where the weights here are not the job's."""
@@ -72,7 +92,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """films: in the order of the tables. shard_films: how many of them a process reads between two files that it writes."""
+    """films: in the order of the tables, those of a study one after the other. shard_films: how many a process reads between two files that it writes.
+
+    A study is not torn apart: its shard is then larger.
+    """
 
     films: Sequence[ListedFilm]
     settings: Settings
@@ -80,8 +103,14 @@ class Job:
 
     def shards(self) -> Iterator[Shard]:
         """All of them."""
-        for index, start in enumerate(range(0, len(self.films), self.shard_films)):
-            yield Shard(index, tuple(self.films[start : start + self.shard_films]))
+        index, films = 0, list[ListedFilm]()
+        for film in self.films:
+            if len(films) >= self.shard_films and (film.study is None or film.study != films[-1].study):
+                yield Shard(index, tuple(films))
+                index, films = index + 1, []
+            films.append(film)
+        if films:
+            yield Shard(index, tuple(films))
 
     def left(self) -> list[Shard]:
         """Those that are not written yet."""
@@ -110,7 +139,8 @@ class Job:
         """What must be the same for its shards to be this job's."""
         digest = hashlib.sha256()
         for film in self.films:
-            digest.update(json.dumps([film.name, film.row_mm, film.column_mm]).encode())
+            of_study = () if film.study is None else (film.study,)
+            digest.update(json.dumps([film.name, film.row_mm, film.column_mm, *of_study]).encode())
         settings = self.settings
         return {
             "format": FORMAT,
@@ -120,6 +150,7 @@ class Job:
             "spacing": None if settings.spacing is None else list(settings.spacing),
             "facing": settings.facing,
             "device": settings.device,
+            "criteria": settings.criteria,
             "weights": dict(sorted(settings.sha256.items())),
             "software_version": installed_version(),
         }

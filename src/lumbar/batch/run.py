@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def run_on_ray(job: Job, address: str, workers: int | None) -> Iterator[Counts]:
         configure_logging=False,
     )
     try:
-        left = [{"index": shard.index, "films": [_plain(film) for film in shard.films]} for shard in job.left()]
+        left = [{"index": shard.index, "films": [asdict(film) for film in shard.films]} for shard in job.left()]
         if not left:
             return
         actors = min(workers or int(ray.cluster_resources().get("CPU", 1)), len(left))
@@ -131,7 +132,7 @@ def run_on_ray(job: Job, address: str, workers: int | None) -> Iterator[Counts]:
             num_cpus=1,
         )
         for row in read.iter_rows():
-            yield Counts(row["read"], row["no_spine"], row["failed"])
+            yield Counts(**row)
     finally:
         ray.shutdown()
 
@@ -160,8 +161,4 @@ class _RayReader:
         counts = read_shard(
             self._reader, self._settings, Shard(int(row["index"]), tuple(ListedFilm(**f) for f in films))
         )
-        return {"read": counts.read, "no_spine": counts.no_spine, "failed": counts.failed}
-
-
-def _plain(film: ListedFilm) -> dict[str, Any]:
-    return {"name": film.name, "path": film.path, "row_mm": film.row_mm, "column_mm": film.column_mm}
+        return asdict(counts)

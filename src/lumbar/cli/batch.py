@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lumbar.cli.reading import parse_spacing
+from lumbar.assessment import PAPER
+from lumbar.cli.reading import criteria_called, parse_spacing
 from lumbar.cli.terminal import (
     Device,
     Facing,
@@ -39,7 +40,7 @@ def batch(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder of films, or a CSV list with a column film (row_mm and column_mm, too, if need be)."
+            help="A folder of films, or a CSV list with a column film (study, row_mm and column_mm, too, if need be)."
         ),
     ],
     out: Annotated[
@@ -47,6 +48,19 @@ def batch(
     ],
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes, each on one CPU thread; as many as there are processors.")
+    ] = None,
+    studies: Annotated[
+        bool,
+        typer.Option(
+            "--studies",
+            help="The films of each folder, or with the same entry in a list's column study, are flexion, extension and perhaps neutral of one patient: compare them.",
+        ),
+    ] = False,
+    criteria: Annotated[
+        str | None,
+        typer.Option(
+            help="With --studies: by what a level is called unstable, paper by default; see `lumbar criteria`."
+        ),
     ] = None,
     shard: Annotated[int, typer.Option(min=1, help="Films a process reads between two files that it writes.")] = 32,
     spacing: Spacing = None,
@@ -59,12 +73,15 @@ def batch(
         typer.Option(metavar="ADDRESS", help="Read on this Ray cluster; 'local' starts one on this machine."),
     ] = None,
 ) -> None:
-    """Read all films of SOURCE into tables: films, measurements (CSV and Parquet), failures.
+    """Read all films of SOURCE into tables: films, measurements (CSV and Parquet), failures; with --studies motions and verdicts, too.
 
     A run that was killed goes on where it stood when the same command is given again. The tables are the same to the last byte,
     however many processes or machines read the films.
     """
     room = _batch_room(ray is not None)
+    if criteria is not None and not studies:
+        usage(f"--criteria is of studies: give --studies, too; got --criteria {criteria}")
+    judged_by = criteria_called(criteria or PAPER.name).name if studies else None
     given = None if spacing is None else or_usage(lambda: parse_spacing(spacing))
     sha256 = {stage: each.sha256 for stage, each in weights_of(weights, precision).items()}
     settings = room.Settings(
@@ -75,8 +92,9 @@ def batch(
         None if weights is None else str(weights.resolve()),
         precision.value,
         device.value,
+        judged_by,
     )
-    job = room.Job(or_usage(lambda: room.films_listed(source)), settings, shard)
+    job = room.Job(or_usage(lambda: room.films_listed(source, studies)), settings, shard)
     try:
         or_usage(job.begin)
     except OSError as problem:
@@ -91,13 +109,18 @@ def batch(
         stderr.print(f"stopped: {problem}; give the same command again to go on", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     stdout.print(
-        f"{counts.films} films: {counts.read} read, {counts.no_spine} without a lumbar spine, {counts.failed} failed; tables in {out}",
+        f"{counts.films} films: {counts.read} read, {counts.no_spine} without a lumbar spine, {counts.failed} failed; "
+        + (f"{counts.studies} studies: {counts.compared} compared, {counts.not_compared} not; " if studies else "")
+        + f"tables in {out}",
         markup=False,
         soft_wrap=True,
     )
     if counts.failed:
         stderr.print(f"what failed, and why: {job.settings.place.path('failures.csv')}", markup=False, soft_wrap=True)
-    _leave(1 if counts.failed else 0)
+    if counts.not_compared:
+        why = job.settings.place.path("studies.csv")
+        stderr.print(f"which studies were not compared, and why: {why}", markup=False, soft_wrap=True)
+    _leave(1 if counts.failed or counts.not_compared else 0)
 
 
 def _leave(code: int) -> NoReturn:

@@ -98,15 +98,14 @@ def assess(
         usage("give either a STUDY folder or --flexion and --extension")
     if given and not {Posture.FLEXION, Posture.EXTENSION} <= set(given):
         usage("--flexion and --extension are both needed")
-    if criteria not in CRITERIA:
-        usage(f"--criteria must be one of {', '.join(CRITERIA)}; got {criteria!r}")
+    judged_by = criteria_called(criteria)
     desk = _Desk.open(
         out, spacing, facing, reader_with(weights, threads, precision, device), pdf, dicom_out, deidentify
     )
     if study is None:
-        _assess(desk, list(given.values()), list(given), CRITERIA[criteria])
+        _assess(desk, list(given.values()), list(given), judged_by)
     else:
-        _assess(desk, _films_in(study), None, CRITERIA[criteria])
+        _assess(desk, _films_in(study), None, judged_by)
 
 
 def criteria() -> None:
@@ -268,16 +267,13 @@ def _assess(
     finish: bool = True,
 ) -> list[_Result]:
     """Read the films, tell who is who (unless `postures` says), write study.json and study.html, print the table."""
-    from lumbar.films import of_other_patients
+    from lumbar.films import of_other_patients, others_patients
     from lumbar.postures import order_by_posture
     from lumbar.report import study_page, study_table
     from lumbar.study import assess_study
 
     if others := of_other_patients(films):
-        desk.fail(
-            "study",
-            f"its films must be of one patient; {', '.join(Path(o).name for o in others)} say another patient id",
-        )
+        desk.fail("study", others_patients([Path(other).name for other in others]))
         raise typer.Exit(1)
     results = desk.read_together(films)
     try:
@@ -322,6 +318,13 @@ def _films_in(folder: Path) -> list[Path]:
         if path not in films and path.suffix.lower() not in _BESIDE_FILMS:
             stderr.print(f"{path}: passed over, it is not a film", markup=False, soft_wrap=True)
     return films
+
+
+def criteria_called(name: str) -> StabilityCriteria:
+    """The set of criteria that --criteria names; ends the command where there is none."""
+    if name not in CRITERIA:
+        usage(f"--criteria must be one of {', '.join(CRITERIA)}; got {name!r}")
+    return CRITERIA[name]
 
 
 def parse_spacing(text: str) -> PixelSpacing:
