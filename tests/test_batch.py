@@ -31,7 +31,7 @@ from lumbar.landmarks import SpineLandmarks
 from lumbar.pipeline import Reader
 from lumbar.radiograph import PixelSpacing
 from lumbar.reading import Reading
-from lumbar.runtime import FOLDER, weights_in
+from lumbar.runtime import FOLDER, sha256_of, weights_in
 from lumbar.study import assess_study
 from lumbar.synthesis.writing import Order, write
 from tests.command import lumbar
@@ -93,8 +93,7 @@ def shards_in(out: Path) -> int:
 
 
 def settings(out: object, **changes) -> Settings:
-    sha256 = {stage: weights.sha256 for stage, weights in weights_in(FOLDER).items()}
-    return replace(Settings(Place(str(out)), sha256), **changes)
+    return replace(Settings(Place(str(out)), sha256_of(weights_in(FOLDER))), **changes)
 
 
 def test_the_tables_hold_what_the_reader_says_of_each_film(archive, one_process):

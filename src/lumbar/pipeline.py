@@ -22,7 +22,7 @@ from lumbar.localisation import LumbosacralBox
 from lumbar.localisation.decoding import best_box
 from lumbar.radiograph import Radiograph
 from lumbar.reading import Reading
-from lumbar.runtime import CLOSE_UP, FOLDER, Weights, network_at, weights_in
+from lumbar.runtime import CLOSE_UP, FOLDER, Weights, fitted_errors, network_at, sha256_of, weights_in
 from lumbar.windows import Window, boxes_like, upright_frame, whole_film, window_around
 
 Network = Callable[[NDArray[np.float32]], tuple[NDArray[Any], ...]]
@@ -139,7 +139,8 @@ class Reader:
     localiser: a batch (B, 3, S, S) -> (B, 4 + 2, N) boxes in input pixels with a score for each side the anterior may be on.
     landmarks: a batch (B, 3, H, W) of crops that face left -> heatmap, centre offset, corner offset.
     close_up: a batch (B, 2, 128, 128) of close-ups -> corner maps and kinds; None reads with the paper's two stages alone.
-    sha256: of each network's weights, by stage. calibration: of what they say; it follows from whether there are close-ups.
+    sha256: of each network's weights, by stage. calibration: of what they say; it follows from whether there are close-ups. errors: of the
+    corners, where they were fitted to somebody's own films; None: those of the calibration.
     """
 
     def __init__(
@@ -150,10 +151,12 @@ class Reader:
         crop_size: tuple[int, int],
         sha256: dict[str, str],
         close_up: Network | None = None,
+        errors: ErrorModel | None = None,
     ) -> None:
         self._localiser, self._landmarks, self._close_up = localiser, landmarks, close_up
         self._localiser_size, self._crop_size, self.sha256 = localiser_size, crop_size, sha256
-        self.calibration = WITHOUT_CLOSE_UPS if close_up is None else WITH_CLOSE_UPS
+        usual = WITHOUT_CLOSE_UPS if close_up is None else WITH_CLOSE_UPS
+        self.calibration = usual if errors is None else replace(usual, errors=errors)
 
     @classmethod
     def shipped(cls, threads: int | None = None, precision: str = "fp32", device: str = "cpu") -> Reader:
@@ -162,7 +165,10 @@ class Reader:
 
     @classmethod
     def of(cls, weights: Mapping[str, Weights], threads: int | None = None, device: str = "cpu") -> Reader:
-        """A reader with the weights of each of `runtime.STAGES`; where the close-up's are missing, by the paper's two stages alone."""
+        """A reader with the weights of each of `runtime.STAGES`; where the close-up's are missing, by the paper's two stages alone.
+
+        Error bars that `lumbar calibrate` wrote beside them count instead of those that ship.
+        """
         functions = {stage: network_at(each.path, threads, device) for stage, each in weights.items()}
         landmarks = weights["landmarks"]
         return cls(
@@ -170,8 +176,9 @@ class Reader:
             functions["landmarks"],
             weights["localiser"].height,
             (landmarks.height, landmarks.width),
-            {stage: each.sha256 for stage, each in weights.items()},
+            sha256_of(weights),
             functions.get(CLOSE_UP),
+            fitted_errors(weights),
         )
 
     def read(self, radiograph: Radiograph, film: str = "film", facing_source: str = "given") -> Reading:

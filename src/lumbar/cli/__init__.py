@@ -23,6 +23,7 @@ for command in (
     making.train,
     scoring.evaluate,
     scoring.compare,
+    scoring.calibrate,
     making.export,
     making.quantise,
     desk.serve,

@@ -78,12 +78,14 @@ def batch(
     A run that was killed goes on where it stood when the same command is given again. The tables are the same to the last byte,
     however many processes or machines read the films.
     """
+    from lumbar.runtime import sha256_of
+
     room = _batch_room(ray is not None)
     if criteria is not None and not studies:
         usage(f"--criteria is of studies: give --studies, too; got --criteria {criteria}")
     judged_by = criteria_called(criteria or PAPER.name).name if studies else None
     given = None if spacing is None else or_usage(lambda: parse_spacing(spacing))
-    sha256 = {stage: each.sha256 for stage, each in weights_of(weights, precision).items()}
+    sha256 = sha256_of(weights_of(weights, precision))
     settings = room.Settings(
         room.Place(out if "://" in out else str(Path(out).resolve())),
         sha256,

@@ -1,7 +1,8 @@
-"""`lumbar evaluate` and `lumbar compare`: what was found against what is true, and methods against each other."""
+"""`lumbar evaluate`, `compare` and `calibrate`: what was found against what is true, methods against each other, error bars against errors."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,14 @@ from lumbar.cli.terminal import (
     Processor,
     Threads,
     WeightsFolder,
+    in_progress,
     or_usage,
     reader_with,
     stderr,
     stdout,
     training_room,
     usage,
+    weights_of,
     with_progress,
     write_whole,
 )
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from lumbar.datasets import Case
     from lumbar.evaluation import ReadCase
     from lumbar.geometry import FloatArray
+
+LEAST_PATIENTS = 6
+"""Fewer patients' films are not enough to fit error bars to. Our own choice."""
 
 Find = Callable[[Radiograph], "FloatArray"]
 
@@ -118,11 +124,82 @@ def compare(
     stdout.print(text, markup=False, soft_wrap=True)
 
 
-def _films_in(folder: Path, split: Path | None) -> Sequence[Case]:
+def calibrate(
+    data: Annotated[Path, typer.Argument(metavar="FOLDER", help="Films with their csv (BUU format).")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the weights and their error bars, to be given as --weights.")
+    ],
+    weights: WeightsFolder = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="Fit to the validation patients of these lists alone, from `lumbar dataset split`."),
+    ] = None,
+    threads: Threads = None,
+    device: Device = Processor.CPU,
+) -> None:
+    """Fit the error bars to annotated films of your own: a folder of the same weights whose errors, intervals and probabilities are of such films."""
+    from lumbar.evaluation.error_bars import ReadCorners, cross_fitted, fit_error_bars, normalised, within
+    from lumbar.reading import installed_version
+    from lumbar.runtime import CORNER_ERRORS, errors_json
+
+    cases = _films_in(data, split, "validation")
+    known = weights_of(weights)
+    reader = reader_with(weights, threads, Numbers.FP32, device)
+    model = reader.calibration.errors
+    failed, left_out, used = 0, Counter[str](), list[ReadCorners]()
+    for case in in_progress(cases, f"reading {data.name}"):
+        try:
+            film = case.open()
+        except (UnreadableFilm, ValueError, OSError) as problem:
+            failed += 1
+            stderr.print(f"{case.name}: {problem}", style="red", markup=False, soft_wrap=True)
+            continue
+        found = reader.read(replace(film.radiograph, anterior=None)).landmarks
+        read = ReadCorners.of(found, film.landmarks_px, model, film.anterior, film.radiograph.spacing, case.patient)
+        if isinstance(read, str):
+            left_out[read] += 1
+        else:
+            used.append(read)
+    patients = len({film.patient for film in used})
+    told = "".join(f", {count} {why}" for why, count in sorted(left_out.items()))
+    stdout.print(f"{len(used)} of {len(cases)} films, of {patients} patients{told}", markup=False, soft_wrap=True)
+    if patients < LEAST_PATIENTS:
+        usage(
+            f"error bars need films of at least {LEAST_PATIENTS} patients that are read whole and named right; got {patients}"
+        )
+    fitted, _ = fit_error_bars(used)
+    shares = {
+        name: {quantity: within(z) for quantity, z in of.items()}
+        for name, of in (("in use", normalised(used, model)), ("fitted to the other half", cross_fitted(used)))
+    }
+    for name, of in shares.items():
+        stdout.print(
+            f"90 % intervals, {name}, cover " + ", ".join(f"{100 * s:.0f} % of {q}" for q, s in of.items()),
+            markup=False,
+            soft_wrap=True,
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    for file in sorted({file for each in known.values() for file in each.path.parent.glob(f"{each.path.stem}.*")}):
+        if not (out / file.name).exists() or not file.samefile(out / file.name):
+            write_whole(out / file.name, file.read_bytes())
+    about = {
+        "films": len(used),
+        "patients": patients,
+        "of": data.resolve().name,
+        "software_version": installed_version(),
+    }
+    text = errors_json(fitted, known, {**about, "covered_by_90_percent_intervals": shares})
+    write_whole(out / f"{CORNER_ERRORS}.json", text.encode())
+    stdout.print(f"{out / CORNER_ERRORS}.json: give --weights {out}", markup=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _films_in(folder: Path, split: Path | None, part: str = "test") -> Sequence[Case]:
     from lumbar.datasets import BuuFolder, Split
 
     cases = or_usage(lambda: BuuFolder.open(folder)).cases
-    return cases if split is None else or_usage(lambda: Split.read(split, cases)).cases("test", cases)
+    return cases if split is None else or_usage(lambda: Split.read(split, cases)).cases(part, cases)
 
 
 def _studies_in(folder: Path) -> list[Mapping[Posture, Case]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,26 @@ class ErrorModel:
     spread_share: float
     least_deviation: float
     wider: Mapping[Vertebra, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not all(
+            part >= 0 for part in (self.spread_share, self.least_deviation, *self.wider.values())
+        ):  # false for NaN, too
+            raise ValueError(
+                f"spread_share, least_deviation and all of wider must not be negative; "
+                f"got {self.spread_share}, {self.least_deviation}, {dict(self.wider)}"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` makes this model of again."""
+        wider = {vertebra.value: factor for vertebra, factor in self.wider.items()}
+        return {"spread_share": self.spread_share, "least_deviation": self.least_deviation, "wider": wider}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> ErrorModel:
+        """Back from `to_json`. Raises ValueError or KeyError where it is none."""
+        wider = {Vertebra(name): float(factor) for name, factor in entry["wider"].items()}
+        return cls(float(entry["spread_share"]), float(entry["least_deviation"]), wider)
 
     def covariance(self, left_open: FloatArray, depth: float) -> FloatArray:
         """Covariance (..., 2, 2) of a corner's error, in the squared unit of `depth`.

@@ -5,17 +5,22 @@ from lumbar.runtime.onnx_function import OnnxFunction
 from lumbar.runtime.openvino_function import OpenVinoFunction
 from lumbar.runtime.weights import (
     CLOSE_UP,
+    CORNER_ERRORS,
     FOLDER,
     PRECISIONS,
     QUANTISED,
     STAGES,
     Weights,
+    errors_json,
+    fitted_errors,
     load_weights,
+    sha256_of,
     weights_in,
 )
 
 __all__ = [
     "CLOSE_UP",
+    "CORNER_ERRORS",
     "DEVICES",
     "FOLDER",
     "PRECISIONS",
@@ -24,7 +29,10 @@ __all__ = [
     "OnnxFunction",
     "OpenVinoFunction",
     "Weights",
+    "errors_json",
+    "fitted_errors",
     "load_weights",
     "network_at",
+    "sha256_of",
     "weights_in",
 ]
