@@ -158,4 +158,7 @@ def test_too_few_films_are_refused(films, tmp_path):
     for name in ("film_00000.png", "film_00000.csv"):
         (few / name).write_bytes((films / name).read_bytes())
     done = lumbar("calibrate", few, "--out", tmp_path / "out", "--threads", 1)
-    assert done.returncode == 2 and "at least 6 patients" in done.stderr and not (tmp_path / "out").exists()
+    assert done.returncode == 2 and "at least 6 patients" in done.stderr and not list((tmp_path / "out").iterdir())
+    (tmp_path / "file").touch()
+    done = lumbar("calibrate", few, "--out", tmp_path / "file", "--threads", 1)
+    assert done.returncode == 2 and "--out must be a folder" in done.stderr and len(done.stderr.splitlines()) == 1

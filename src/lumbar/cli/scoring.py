@@ -144,6 +144,10 @@ def calibrate(
 
     cases = _films_in(data, split, "validation")
     known = weights_of(weights)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        usage(f"--out must be a folder that can be written to; got {out}: {problem.strerror}")
     reader = reader_with(weights, threads, Numbers.FP32, device)
     model = reader.calibration.errors
     failed, left_out, used = 0, Counter[str](), list[ReadCorners]()
@@ -178,7 +182,6 @@ def calibrate(
             markup=False,
             soft_wrap=True,
         )
-    out.mkdir(parents=True, exist_ok=True)
     for file in sorted({file for each in known.values() for file in each.path.parent.glob(f"{each.path.stem}.*")}):
         if not (out / file.name).exists() or not file.samefile(out / file.name):
             write_whole(out / file.name, file.read_bytes())
