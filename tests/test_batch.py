@@ -146,10 +146,10 @@ def test_a_worker_that_is_killed_costs_nothing(archive, one_process, tmp_path):
 
 
 class Deadly(Settings):
-    """Settings that end the process which opens a certain film, as a fault in a decoder's native code would."""
+    """Settings that end the process which opens a certain film, or a certain study's second one, as a fault in a decoder's native code would."""
 
     def given_spacing(self, film: ListedFilm) -> PixelSpacing | None:
-        if film.name == "film_00001.png":
+        if film.name in ("film_00001.png", "study_00000/flexion.dcm"):
             os._exit(9)
         return super().given_spacing(film)
 
@@ -405,18 +405,9 @@ def test_studies_killed_half_way_give_the_same_tables(clinic, compared, tmp_path
     assert contents(out) == contents(compared)
 
 
-class DeadlyStudy(Settings):
-    """Settings that end the process which opens a certain study's second film."""
-
-    def given_spacing(self, film: ListedFilm) -> PixelSpacing | None:
-        if film.name == "study_00000/flexion.dcm":
-            os._exit(9)
-        return super().given_spacing(film)
-
-
 def test_a_study_that_kills_its_reader_is_passed_over_and_those_beside_it_are_compared(clinic, tmp_path):
     sound = settings(tmp_path / "out", criteria="paper")
-    deadly = DeadlyStudy(sound.place, sound.sha256, criteria="paper")
+    deadly = Deadly(sound.place, sound.sha256, criteria="paper")
     listed = [film for film in films_listed(str(clinic), by_study=True) if film.study in STUDIES[1:3]]
     job = Job(listed, deadly, shard_films=32)
     job.begin()

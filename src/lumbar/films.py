@@ -6,9 +6,12 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from lumbar.images import head_of, is_image, read_image
 from lumbar.radiograph import PixelSpacing, Radiograph, UnreadableFilm
+
+Film = TypeVar("Film")
 
 # The first element of a DICOM file without preamble: group 0002 or 0008, element below 0100, in either byte order;
 # then an explicit VR, or, in implicit little endian, a length below 65536.
@@ -47,16 +50,29 @@ def of_other_patients(paths: Sequence[str | os.PathLike[str]]) -> list[str | os.
 
     Only DICOM files say so; what cannot be read is passed over.
     """
+    return unlike_the_first([(path, patient_of(path)) for path in paths])
+
+
+def patient_of(path: str | os.PathLike[str]) -> str | None:
+    """A token that is the same for films of one patient; None where the file does not say whose it is."""
     from lumbar.dicom.patient import patient_token
 
-    owners = [(path, patient_token(path)) for path in paths if is_dicom(path)]
-    known = [(path, owner) for path, owner in owners if owner is not None]
-    return [path for path, owner in known if owner != known[0][1]]
+    return patient_token(path) if is_dicom(path) else None
 
 
-def others_patients(films: Sequence[str]) -> str:
-    """Why these films of a study cannot be compared with the others."""
-    return f"its films must be of one patient; {', '.join(films)} say another patient id"
+def unlike_the_first(films: Sequence[tuple[Film, str | None]]) -> list[Film]:
+    """Those of films with their patients that say another patient than the first that says one.
+
+    >>> unlike_the_first([("a", None), ("b", "one"), ("c", "other"), ("d", None), ("e", "one")])
+    ['c']
+    """
+    known = [(film, patient) for film, patient in films if patient is not None]
+    return [film for film, patient in known if patient != known[0][1]]
+
+
+def why_no_study(others: Sequence[str]) -> str:
+    """What is said of a study with films of other patients."""
+    return f"its films must be of one patient; {', '.join(others)} say another patient id"
 
 
 def _is_dicom(head: bytes) -> bool:

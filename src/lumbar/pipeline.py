@@ -72,17 +72,11 @@ WITH_CLOSE_UPS = Calibration(
     errors=ErrorModel(
         spread_share=0.403,
         least_deviation=0.006,
-        wider={
-            Vertebra.L2: 0.95,
-            Vertebra.L3: 0.95,
-            Vertebra.L4: 1.1,
-            Vertebra.L5: 1.15,
-            Vertebra.S1: 1.2,
-        },
+        wider={Vertebra.L2: 0.95, Vertebra.L3: 0.95, Vertebra.L4: 1.1, Vertebra.L5: 1.15, Vertebra.S1: 1.2},
     ),
 )
-"""Chosen on lumbar-bench-1's validation films, the errors by experiments/error_bars.py on other simulated films, how much wider or narrower those of a vertebra
-are by simulated studies; see the model card."""
+"""Chosen on lumbar-bench-1's validation films, the errors by experiments/error_bars.py on other simulated films, how much wider or narrower
+those of a vertebra are by simulated studies; see the model card."""
 
 WITHOUT_CLOSE_UPS = Calibration(
     least_box_score=0.15,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +31,15 @@ class PixelSpacing:
                 raise ValueError(f"{name} must be a length between 0 and 100 mm; got {value}")
         if self.plane not in (planes := ("patient", "detector", "unknown")):
             raise ValueError(f"plane must be one of {', '.join(planes)}; got {self.plane!r}")
+
+    @property
+    def rule(self) -> str:
+        """The source without the magnification that it was divided by, which is each film's own.
+
+        >>> PixelSpacing(0.2, 0.2, "ImagerPixelSpacing / EstimatedRadiographicMagnificationFactor (1.2)", "patient").rule
+        'ImagerPixelSpacing / EstimatedRadiographicMagnificationFactor'
+        """
+        return re.sub(r" [(][0-9.]+[)]$", "", self.source)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -316,10 +315,7 @@ def _doubts_about_comparison(films: Mapping[Posture, Reading]) -> tuple[str, ...
 
 
 def _spacing_source(film: Reading) -> str:
-    """Where the spacing stands, without the magnification that it was divided by: that is each film's own."""
-    if film.spacing is None:
-        return "none"
-    return f"{re.sub(r' [(][0-9.]+[)]$', '', film.spacing.source)}, {film.spacing.plane} plane"
+    return "none" if film.spacing is None else f"{film.spacing.rule}, {film.spacing.plane} plane"
 
 
 def _reader(film: Reading) -> str:

@@ -56,18 +56,17 @@ def films_listed(source: str, by_study: bool = False) -> list[ListedFilm]:
     films = _of_folder(system, root, by_study) if system.isdir(root) else _of_list(system, root, source, by_study)
     if not films:
         raise ValueError(f"SOURCE must hold at least one film; got none in {source}")
-    first = {study: place for place, study in reversed(list(enumerate(film.study for film in films)))}
-    return sorted(films, key=lambda film: first[film.study])
+    places = {study: place for place, study in enumerate(dict.fromkeys(film.study for film in films))}
+    return sorted(films, key=lambda film: places[film.study])
 
 
 def _of_folder(system: fsspec.AbstractFileSystem, root: str, by_study: bool) -> list[ListedFilm]:
     start = root.rstrip("/") + "/"
     found = sorted(path[len(start) :] for path in system.find(root) if path.startswith(start))
-    names = [name for name in found if _may_be_film(PurePosixPath(name))]
-    studies = (str(PurePosixPath(name).parent) if by_study else None for name in names)
+    names = [name for name in map(PurePosixPath, found) if _may_be_film(name)]
     return [
-        ListedFilm(name, system.unstrip_protocol(start + name), study=study)
-        for name, study in zip(names, studies, strict=True)
+        ListedFilm(str(name), system.unstrip_protocol(f"{start}{name}"), study=str(name.parent) if by_study else None)
+        for name in names
     ]
 
 

@@ -12,8 +12,7 @@ from lumbar.batch.job import SHARDS, Settings, Shard
 from lumbar.batch.place import at_hand
 from lumbar.batch.studies import row_of_failed_study, row_of_study
 from lumbar.batch.tables import Counts, row_of, row_of_failure, shard_file, studies_file
-from lumbar.dicom.patient import patient_token
-from lumbar.films import is_dicom, open_film, others_patients
+from lumbar.films import open_film, patient_of, unlike_the_first, why_no_study
 from lumbar.pipeline import Reader
 from lumbar.radiograph import Radiograph, UnreadableFilm
 from lumbar.reading import Reading
@@ -76,9 +75,8 @@ def _rows(reader: Reader, settings: Settings, films: Sequence[Opened]) -> Rows:
         return [_row(opened, _read(reader, settings, opened)) for opened in films], []
     readings = _read_together(reader, settings, films)
     rows = [_row(*pair) for pair in zip(films, readings, strict=True)]
-    patients = [opened.patient for opened in films if opened.patient is not None]
-    if others := [opened.film.name for opened in films if opened.patient not in (None, *patients[:1])]:
-        return rows, [row_of_failed_study(study, others_patients(others))]
+    if others := unlike_the_first([(opened.film.name, opened.patient) for opened in films]):
+        return rows, [row_of_failed_study(study, why_no_study(others))]
     read = {o.film.name: reading for o, reading in zip(films, readings, strict=True) if isinstance(reading, Reading)}
     return rows, [row_of_study(study, read, settings.criteria)]
 
@@ -101,8 +99,8 @@ def _read(reader: Reader, settings: Settings, opened: Opened) -> Reading | str:
 def _read_together(reader: Reader, settings: Settings, films: Sequence[Opened]) -> list[Reading | str]:
     """Readings of a patient's films, whose vertebrae bear the same names on all; where they are no two or three, or of several patients, each alone."""
     shown = {index: opened.outcome for index, opened in enumerate(films) if isinstance(opened.outcome, Radiograph)}
-    patients = {opened.patient for opened in films} - {None}
-    if len(patients) > 1 or len(shown) not in (2, 3):
+    others = unlike_the_first([(opened.film, opened.patient) for opened in films])
+    if others or len(shown) not in (2, 3):
         return [_read(reader, settings, opened) for opened in films]
     names = [films[index].film.name for index in shown]
     found: list[Reading | str] = [str(opened.outcome) for opened in films]
@@ -130,7 +128,7 @@ def _opened(settings: Settings, film: ListedFilm) -> Opened:
     try:
         with at_hand(film.path) as path:
             radiograph = open_film(path, settings.given_spacing(film))
-            patient = patient_token(path) if film.study is not None and is_dicom(path) else None
+            patient = None if film.study is None else patient_of(path)
         return Opened(film, radiograph if settings.facing is None else radiograph.facing(settings.facing), patient)
     except UnreadableFilm as problem:
         return Opened(film, str(problem))

@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 
 from lumbar.assessment import CRITERIA
-from lumbar.measurements import Measurement, Unmeasurable
 from lumbar.postures import order_by_posture
 from lumbar.reading import Reading
 from lumbar.study import LevelAssessment, assess_study
@@ -70,25 +69,10 @@ def rows_of_motions(studies: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
 
 
 def _level(level: LevelAssessment) -> dict[str, Any]:
-    change, verdict, grade = level.change, level.verdict, level.grade
-    reasons = [figure.reason for figure in (*change.figures, level.slip) if isinstance(figure, Unmeasurable)]
+    said = level.to_json()
+    reasons = [value["reason"] for value in said.values() if isinstance(value, dict) and "reason" in value]
     return {
-        "site": level.site,
-        **_figure("translation", "mm", change.translation),
-        **_figure("slip_change", "percent", change.slip),
-        **_figure("angulation", "deg", change.angulation),
+        **{name: None if isinstance(said.get(name), dict) else said.get(name) for name, _ in LEVEL},
         "not_measured": "; ".join(dict.fromkeys(reasons)) or None,
-        "verdict": verdict.verdict,
-        "probability": verdict.probability,
-        "verdict_reason": verdict.reason,
-        "criteria": verdict.criteria,
-        **_figure("slip", "percent", level.slip),
-        "slip_film": level.slip_film,
-        "grade": None if grade is None else grade.grade,
-        "direction": None if grade is None else grade.direction,
+        "criteria": level.verdict.criteria,
     }
-
-
-def _figure(name: str, unit: str, figure: Measurement | Unmeasurable) -> dict[str, float | None]:
-    value, error = (figure.value, figure.standard_error) if isinstance(figure, Measurement) else (None, None)
-    return {f"{name}_{unit}": value, f"{name}_standard_error_{unit}": error}

@@ -267,13 +267,13 @@ def _assess(
     finish: bool = True,
 ) -> list[_Result]:
     """Read the films, tell who is who (unless `postures` says), write study.json and study.html, print the table."""
-    from lumbar.films import of_other_patients, others_patients
+    from lumbar.films import of_other_patients, why_no_study
     from lumbar.postures import order_by_posture
     from lumbar.report import study_page, study_table
     from lumbar.study import assess_study
 
     if others := of_other_patients(films):
-        desk.fail("study", others_patients([Path(other).name for other in others]))
+        desk.fail("study", why_no_study([Path(other).name for other in others]))
         raise typer.Exit(1)
     results = desk.read_together(films)
     try:

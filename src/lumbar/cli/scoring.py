@@ -35,7 +35,9 @@ from lumbar.radiograph import Radiograph, UnreadableFilm
 if TYPE_CHECKING:
     from lumbar.datasets import Case
     from lumbar.evaluation import ReadCase
+    from lumbar.evaluation.error_bars import ReadCorners
     from lumbar.geometry import FloatArray
+    from lumbar.pipeline import Reader
 
 LEAST_PATIENTS = 6
 """Fewer patients' films are not enough to fit error bars to. Our own choice."""
@@ -138,7 +140,7 @@ def calibrate(
     device: Device = Processor.CPU,
 ) -> None:
     """Fit the error bars to annotated films of your own: a folder of the same weights whose errors, intervals and probabilities are of such films."""
-    from lumbar.evaluation.error_bars import ReadCorners, cross_fitted, fit_error_bars, normalised, within
+    from lumbar.evaluation.error_bars import cross_fitted, fit_error_bars, normalised, within
     from lumbar.reading import installed_version
     from lumbar.runtime import CORNER_ERRORS, errors_json
 
@@ -149,13 +151,40 @@ def calibrate(
     except OSError as problem:
         usage(f"--out must be a folder that can be written to; got {out}: {problem.strerror}")
     reader = reader_with(weights, threads, Numbers.FP32, device)
+    used, failed = _read_corners(reader, cases, data.name)
+    patients = len({film.patient for film in used})
+    if patients < LEAST_PATIENTS:
+        usage(
+            f"error bars need films of at least {LEAST_PATIENTS} patients that are read whole and named right; got {patients}"
+        )
+    fitted, _ = fit_error_bars(used)
+    covered = {"in use": normalised(used, reader.calibration.errors), "fitted to the other half": cross_fitted(used)}
+    shares = {name: {quantity: within(z) for quantity, z in of.items()} for name, of in covered.items()}
+    for name, of in shares.items():
+        told = ", ".join(f"{100 * share:.0f} % of {quantity}" for quantity, share in of.items())
+        stdout.print(f"90 % intervals, {name}, cover {told}", markup=False, soft_wrap=True)
+    for file in sorted({file for each in known.values() for file in each.path.parent.glob(f"{each.path.stem}.*")}):
+        if not (out / file.name).exists() or not file.samefile(out / file.name):
+            write_whole(out / file.name, file.read_bytes())
+    about = {"films": len(used), "patients": patients, "of": data.resolve().name}
+    made = {"software_version": installed_version(), "covered_by_90_percent_intervals": shares}
+    write_whole(out / f"{CORNER_ERRORS}.json", errors_json(fitted, known, {**about, **made}).encode())
+    stdout.print(f"{out / CORNER_ERRORS}.json: give --weights {out}", markup=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _read_corners(reader: Reader, cases: Sequence[Case], what: str) -> tuple[list[ReadCorners], bool]:
+    """The films that error bars can be fitted to; whether any could not be read, which a line on stderr names."""
+    from lumbar.evaluation.error_bars import ReadCorners
+
+    failed, left_out, used = False, Counter[str](), list[ReadCorners]()
     model = reader.calibration.errors
-    failed, left_out, used = 0, Counter[str](), list[ReadCorners]()
-    for case in in_progress(cases, f"reading {data.name}"):
+    for case in in_progress(cases, f"reading {what}"):
         try:
             film = case.open()
         except (UnreadableFilm, ValueError, OSError) as problem:
-            failed += 1
+            failed = True
             stderr.print(f"{case.name}: {problem}", style="red", markup=False, soft_wrap=True)
             continue
         found = reader.read(replace(film.radiograph, anterior=None)).landmarks
@@ -167,35 +196,7 @@ def calibrate(
     patients = len({film.patient for film in used})
     told = "".join(f", {count} {why}" for why, count in sorted(left_out.items()))
     stdout.print(f"{len(used)} of {len(cases)} films, of {patients} patients{told}", markup=False, soft_wrap=True)
-    if patients < LEAST_PATIENTS:
-        usage(
-            f"error bars need films of at least {LEAST_PATIENTS} patients that are read whole and named right; got {patients}"
-        )
-    fitted, _ = fit_error_bars(used)
-    shares = {
-        name: {quantity: within(z) for quantity, z in of.items()}
-        for name, of in (("in use", normalised(used, model)), ("fitted to the other half", cross_fitted(used)))
-    }
-    for name, of in shares.items():
-        stdout.print(
-            f"90 % intervals, {name}, cover " + ", ".join(f"{100 * s:.0f} % of {q}" for q, s in of.items()),
-            markup=False,
-            soft_wrap=True,
-        )
-    for file in sorted({file for each in known.values() for file in each.path.parent.glob(f"{each.path.stem}.*")}):
-        if not (out / file.name).exists() or not file.samefile(out / file.name):
-            write_whole(out / file.name, file.read_bytes())
-    about = {
-        "films": len(used),
-        "patients": patients,
-        "of": data.resolve().name,
-        "software_version": installed_version(),
-    }
-    text = errors_json(fitted, known, {**about, "covered_by_90_percent_intervals": shares})
-    write_whole(out / f"{CORNER_ERRORS}.json", text.encode())
-    stdout.print(f"{out / CORNER_ERRORS}.json: give --weights {out}", markup=False, soft_wrap=True)
-    if failed:
-        raise typer.Exit(1)
+    return used, failed
 
 
 def _films_in(folder: Path, split: Path | None, part: str = "test") -> Sequence[Case]:

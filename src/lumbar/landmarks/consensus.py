@@ -37,9 +37,8 @@ class ErrorModel:
     wider: Mapping[Vertebra, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not all(
-            part >= 0 for part in (self.spread_share, self.least_deviation, *self.wider.values())
-        ):  # false for NaN, too
+        parts = (self.spread_share, self.least_deviation, *self.wider.values())
+        if not all(part >= 0 for part in parts):  # false for NaN, too
             raise ValueError(
                 f"spread_share, least_deviation and all of wider must not be negative; "
                 f"got {self.spread_share}, {self.least_deviation}, {dict(self.wider)}"
