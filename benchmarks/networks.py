@@ -37,6 +37,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lumbar.films import open_film
 from lumbar.methods import METHODS
 from lumbar.networks.close_up_net import CloseUpNet
+from lumbar.networks.corner_net import CornerNet
 from lumbar.networks.yolov8 import yolov8n
 from lumbar.pipeline import Reader
 from lumbar.runtime import FOLDER, PRECISIONS, QUANTISED, OnnxFunction, weights_in
@@ -83,7 +84,7 @@ def measured(folder: Path, methods: Any, rounds: int) -> dict[str, Any]:
     add("yolov8n", folder / "yolov8n.onnx", yolov8n(2).eval(), (1, 3, *LOCALISER_SIZE))
     for precision in PRECISIONS:
         for stage, weights in weights_in(FOLDER, precision).items():
-            films, channels = {"close-up": (7, 2), "localiser": (2, 3), "landmarks": (1, 3)}[stage]
+            films, channels = {"close-up": (7, 2), "corner": (22, 4), "localiser": (2, 3), "landmarks": (1, 3)}[stage]
             shape = (films, channels, weights.height, weights.width)
             name = f"shipped {stage}, {films} x {weights.height} x {weights.width}, {precision}"
             if precision == "fp32" or stage in QUANTISED:
@@ -130,7 +131,12 @@ def exported(network: nn.Module, path: Path, shape: tuple[int, ...]) -> None:
 
 def shipped_network(stage: str) -> nn.Module:
     """The network of that stage, with random weights."""
-    made = {"localiser": lambda: yolov8n(2), "landmarks": METHODS["lsld-net-levels"]().build, "close-up": CloseUpNet}
+    made = {
+        "localiser": lambda: yolov8n(2),
+        "landmarks": METHODS["lsld-net-levels"]().build,
+        "close-up": CloseUpNet,
+        "corner": CornerNet,
+    }
     return made[stage]().eval()
 
 
@@ -157,8 +163,15 @@ def timed_reader(precision: str = "fp32", now: Callable[[], float] = time.proces
 
     size = weights["landmarks"].height, weights["landmarks"].width
     sha256 = {stage: each.sha256 for stage, each in weights.items()}
+    of_stage = {stage: timed(stage) for stage in weights}
     reader = Reader(
-        timed("localiser"), timed("landmarks"), weights["localiser"].height, size, sha256, timed("close-up")
+        of_stage["localiser"],
+        of_stage["landmarks"],
+        weights["localiser"].height,
+        size,
+        sha256,
+        of_stage["close-up"],
+        of_stage["corner"],
     )
     return reader, clock
 

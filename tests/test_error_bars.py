@@ -16,7 +16,7 @@ from lumbar.films import open_film
 from lumbar.landmarks import SpineLandmarks
 from lumbar.landmarks.consensus import ErrorModel
 from lumbar.landmarks.spine import endplate_depth
-from lumbar.pipeline import WITH_CLOSE_UPS, Reader
+from lumbar.pipeline import WITH_CORNERS, Reader
 from lumbar.reading import Reading
 from lumbar.runtime import CORNER_ERRORS, FOLDER, errors_json, fitted_errors, sha256_of, weights_in
 from lumbar.synthesis import simulate_film
@@ -63,6 +63,22 @@ def test_error_bars_that_are_too_narrow_become_as_wide_as_errors_are():
     assert deviation(fitted) == pytest.approx(deviation(TRUE), rel=0.1)
     assert fitted.least_deviation == pytest.approx(TRUE.least_deviation, rel=0.1)
     assert fitted.wider == IN_USE.wider
+
+
+def test_error_bars_never_lose_a_direction():
+    """Of a few films whose looks left one direction open, and whose corners are off in no other, the likelihood alone would make a line of them."""
+    films = []
+    for index in range(6):
+        film, rng = film_off_by(IN_USE, index), np.random.default_rng(index)
+        open_to = rng.normal(0, SPREAD, (22, 2)) * film.depth
+        covariance = IN_USE.spread_share * np.einsum("ni,nj->nij", open_to, open_to)
+        covariance += (IN_USE.least_deviation * film.depth) ** 2 * np.eye(2)
+        found = SpineLandmarks(film.truth_px + rng.normal(0, 1, (22, 1)) * open_to, covariance, np.ones(22))
+        read = ReadCorners.of(found, film.truth_px, replace(IN_USE, wider={}), film.anterior, None, str(index))
+        assert isinstance(read, ReadCorners)
+        films.append(read)
+    fitted, _ = fit_error_bars(films)
+    assert 0.0003 < fitted.least_deviation < 0.003
 
 
 def test_right_error_bars_stay_as_they_are():
@@ -115,7 +131,7 @@ def calibrated(films, tmp_path_factory) -> Path:
 
 def test_a_reading_with_these_weights_has_their_error_bars_and_says_so(films, calibrated, tmp_path):
     fitted = fitted_errors(weights_in(calibrated))
-    assert fitted is not None and fitted != WITH_CLOSE_UPS.errors
+    assert fitted is not None and fitted != WITH_CORNERS.errors
     film = films / "film_00000.png"
     done = lumbar("read", film, "--weights", calibrated, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -124,7 +140,7 @@ def test_a_reading_with_these_weights_has_their_error_bars_and_says_so(films, ca
     assert own.landmarks.points_px == pytest.approx(usual.landmarks.points_px, abs=0.01)
     assert set(own.weights) - set(usual.weights) == {CORNER_ERRORS}
     assert {**usual.weights, CORNER_ERRORS: own.weights[CORNER_ERRORS]} == own.weights
-    shipped, depth = WITH_CLOSE_UPS.errors, endplate_depth(usual.landmarks.points_px)
+    shipped, depth = WITH_CORNERS.errors, endplate_depth(usual.landmarks.points_px)
     left_open = (
         usual.landmarks.covariance_px[0] - (shipped.least_deviation * depth) ** 2 * np.eye(2)
     ) / shipped.spread_share

@@ -13,7 +13,7 @@ from lumbar.landmarks.spine import endplate_depth
 from lumbar.pipeline import CHECK_NAMES, RENAMED, TOLD, UNLIKE_OTHERS, UPSIDE_DOWN, Reader
 from lumbar.radiograph import PixelSpacing, Radiograph
 from lumbar.reading import NO_SPINE, Reading
-from lumbar.runtime import CLOSE_UP, FOLDER, network_at, weights_in
+from lumbar.runtime import CLOSE_UP, CORNER, FOLDER, network_at, weights_in
 from lumbar.synthesis import simulate_film
 from lumbar.windows import window_around
 
@@ -126,7 +126,8 @@ def with_localiser(change) -> Reader:
         return (np.concatenate(change(output[:, :4], output[:, 4:]), axis=1),)
 
     size = weights["landmarks"].height, weights["landmarks"].width
-    return Reader(localiser, network["landmarks"], weights["localiser"].height, size, {}, network[CLOSE_UP])
+    networks = localiser, network["landmarks"]
+    return Reader(*networks, weights["localiser"].height, size, {}, network[CLOSE_UP], network[CORNER])
 
 
 @pytest.mark.parametrize(("margin", "found"), [(0.1, Side.LEFT), (0.4, Side.RIGHT)])
@@ -270,8 +271,8 @@ def test_who_reads_is_asked_to_check_names_that_are_doubtful(reader, monkeypatch
 
 def test_the_close_up_brings_the_corners_nearer(reader):
     """The paper's two stages alone, and with the third: the same films, whose names both have right."""
-    alone = Reader.of({stage: w for stage, w in weights_in(FOLDER).items() if stage != "close-up"}, 1)
-    assert (alone.calibration, reader.calibration) == (pipeline.WITHOUT_CLOSE_UPS, pipeline.WITH_CLOSE_UPS)
+    alone = Reader.of({stage: w for stage, w in weights_in(FOLDER).items() if stage not in (CLOSE_UP, CORNER)}, 1)
+    assert (alone.calibration, reader.calibration) == (pipeline.WITHOUT_CLOSE_UPS, pipeline.WITH_CORNERS)
     medians = []
     for each in (alone, reader):
         found = [errors(each.read(f.radiograph), f.landmarks_px) for f in map(a_clear_film, range(3))]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumbar.anatomy import LANDMARK_INDEX, Corner, Vertebra, rows_of
-from lumbar.landmarks import AnatomicalSpine
+from lumbar.landmarks import AnatomicalSpine, same_bodies
 from lumbar.landmarks.same_bodies import fit_same_bodies
 from lumbar.measurements import SLIP, Measurement, measure, measure_changes
 from tests.spines import a_spine
@@ -51,6 +51,20 @@ def test_motion_is_measured_almost_twice_as_well_as_by_independent_readings_and_
     assert np.mean(misfits) == pytest.approx(1, abs=0.1)
 
 
+def test_error_bars_follow_the_misfit():
+    """Corners that are off by twice as much as their error bars say: on three films a body's ten free residuals tell, half and half with six."""
+    true, rng = changes(BENT, STRAIGHT), np.random.default_rng(0)
+    errors, claimed = [], []
+    for _ in range(120):
+        fit = fit_same_bodies([read_with_errors(film, rng, 2 * 0.5) for film in FILMS])
+        pair = np.r_[0:44, 88:132]
+        fitted = changes(fit.spines[0], fit.spines[2], fit.covariance[np.ix_(pair, pair)])
+        errors.append([figure.value - truth.value for figure, truth in zip(fitted.figures, true.figures, strict=True)])
+        claimed.append(np.diag(fitted.covariance))
+    widened = np.sqrt(np.mean(claimed, axis=0) / np.var(errors, axis=0))
+    assert widened == pytest.approx(np.sqrt((6 + 10 * 4) / (6 + 10)) / 2, rel=0.15)
+
+
 def of_the_bone(errors: np.ndarray, spine: AnatomicalSpine) -> np.ndarray:
     """Errors (22, 2) along and across each body's superior endplate, as they lie on the film."""
     turned = np.empty_like(errors)
@@ -68,7 +82,9 @@ def slip_of_l4(spine: AnatomicalSpine) -> Measurement:
     return slip
 
 
-def test_errors_that_lie_the_same_way_on_every_film_drop_out_of_changes_and_stay_in_each_film():
+def test_errors_that_lie_the_same_way_on_every_film_drop_out_of_changes_and_stay_in_each_film(monkeypatch):
+    """With error bars that are believed, whatever the misfit."""
+    monkeypatch.setattr(same_bodies, "PRIOR_FREEDOM", 1e9)
     true, true_slip, rng = changes(BENT, STRAIGHT), slip_of_l4(BENT).value, np.random.default_rng(0)
     moved, slips = {0.0: [], 0.4: []}, {0.0: [], 0.4: []}
     for _ in range(80):

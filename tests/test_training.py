@@ -92,7 +92,9 @@ def film(folder: Path, index: int) -> np.ndarray:
     return BuuFolder.open(folder)[index].landmarks_px
 
 
-@pytest.mark.parametrize(("stage", "height"), [("localiser", 64), ("landmarks", 64), ("close-up", None)])
+@pytest.mark.parametrize(
+    ("stage", "height"), [("localiser", 64), ("landmarks", 64), ("close-up", None), ("corner", None)]
+)
 def test_samples_that_look_like_no_film_are_trained_on_and_choose_no_weights(films, stage, height):
     plain, randomised = (
         Trainee(stage, height=height, randomised=share).task(a_recipe(batch_size=8), films)[0] for share in (0.0, 1.0)
@@ -239,6 +241,17 @@ def test_a_close_up_network_is_trained_and_exported(tmp_path, films):
         run(Trainee("close-up", height=256), films, a_recipe(), tmp_path / "run")
 
 
+def test_a_corner_network_is_trained_and_exported(tmp_path, films):
+    best = run(Trainee("corner"), films, a_recipe(), tmp_path / "run")
+    assert float(checkpoint.read_tensors(best)[1]["error"]) < 0.5
+    measured = export("corner", best, tmp_path / "weights", "four simulated films")
+    assert measured["difference_to_torch"] <= TOLERANCE
+    (maps,) = OnnxFunction(tmp_path / "weights" / "corner.onnx", 1)(np.zeros((3, 4, 64, 64), np.float32))
+    assert maps.shape == (3, 1, 32, 32)
+    with pytest.raises(ValueError, match="a corner has 64 x 64 pixels: leave height and width out; got 256"):
+        run(Trainee("corner", height=256), films, a_recipe(), tmp_path / "run")
+
+
 def test_close_up_networks_that_answer_together_are_one_file(tmp_path, films):
     """Its probabilities are the mean of theirs, and training can go on from the first."""
     paths = [run(Trainee("close-up"), films, a_recipe(seed=seed), tmp_path / str(seed)) for seed in (1, 2)]
@@ -264,14 +277,15 @@ def test_close_up_networks_that_answer_together_are_one_file(tmp_path, films):
         export("landmarks", paths, tmp_path / "weights", "two")
 
 
-def test_training_goes_on_from_the_weights_that_ship(tmp_path, films):
+@pytest.mark.parametrize("stage", ["close-up", "corner"])
+def test_training_goes_on_from_the_weights_that_ship(tmp_path, films, stage):
     """At a rate that moves nothing, corners are found as by weights that were trained, where new ones know nothing."""
     recipe = a_recipe(learning_rate=1e-12)
     error = {}
     for start in (SHIPPED, None):
-        best = run(Trainee("close-up"), films, recipe, tmp_path / str(start), start)
+        best = run(Trainee(stage), films, recipe, tmp_path / str(start), start)
         error[start] = float(checkpoint.read_tensors(best)[1]["median"])
-    assert error[SHIPPED] < 0.05 < 0.3 < error[None]
+    assert error[SHIPPED] < 0.05 < 4 * error[SHIPPED] < error[None]
 
 
 def test_an_exported_network_comes_back_and_says_the_same_while_it_is_trained(tmp_path):

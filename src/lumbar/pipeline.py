@@ -13,16 +13,18 @@ from lumbar.anatomy import Side, Vertebra
 from lumbar.crop import cut, network_input, standardised
 from lumbar.geometry import Affine2D, FloatArray, letterbox
 from lumbar.landmarks import SpineLandmarks
-from lumbar.landmarks.close_up import CloseUp, cut_close_up, decode
+from lumbar.landmarks.close_up import CloseUp, cut_close_up, decode, place_in
 from lumbar.landmarks.consensus import Consensus, ErrorModel, agree, named_landmarks
+from lumbar.landmarks.corner_view import cut_corner
 from lumbar.landmarks.decoding import NO_CANDIDATES, Candidates, find_level_candidates, name_by_level
 from lumbar.landmarks.same_names import Together, name_together, told_places
 from lumbar.landmarks.second_look import Look, look_closer, look_there
+from lumbar.landmarks.third_look import look_at_corners
 from lumbar.localisation import LumbosacralBox
 from lumbar.localisation.decoding import best_box
 from lumbar.radiograph import Radiograph
 from lumbar.reading import Reading
-from lumbar.runtime import CLOSE_UP, FOLDER, Weights, fitted_errors, network_at, sha256_of, weights_in
+from lumbar.runtime import CLOSE_UP, CORNER, FOLDER, Weights, fitted_errors, network_at, sha256_of, weights_in
 from lumbar.windows import Window, boxes_like, upright_frame, whole_film, window_around
 
 Network = Callable[[NDArray[np.float32]], tuple[NDArray[Any], ...]]
@@ -65,7 +67,7 @@ class Calibration:
     errors: ErrorModel
 
 
-WITH_CLOSE_UPS = Calibration(
+WITHOUT_CORNERS = Calibration(
     least_box_score=0.04,  # it need only point at a place: what lies there shows in the close-ups
     least_confidence=0.3,  # refuses wrong names and little else; what a film without a spine reaches is in the model card
     unsure=0.4,  # lies in a gap of the validation films' confidences
@@ -75,8 +77,18 @@ WITH_CLOSE_UPS = Calibration(
         wider={Vertebra.L2: 0.95, Vertebra.L3: 0.95, Vertebra.L4: 1.1, Vertebra.L5: 1.15, Vertebra.S1: 1.2},
     ),
 )
-"""Chosen on lumbar-bench-1's validation films, the errors by experiments/error_bars.py on other simulated films, how much wider or narrower
-those of a vertebra are by simulated studies; see the model card."""
+"""Of localiser, landmarks and close-ups. Chosen on lumbar-bench-1's validation films, the errors by experiments/error_bars.py on other simulated
+films, how much wider or narrower those of a vertebra are by simulated studies; see the model card."""
+
+WITH_CORNERS = replace(
+    WITHOUT_CORNERS,
+    errors=ErrorModel(
+        spread_share=0.497,
+        least_deviation=0.003,
+        wider={Vertebra.L4: 1.2, Vertebra.L5: 1.35, Vertebra.S1: 1.15},
+    ),
+)
+"""Of all four networks that ship; only the errors differ."""
 
 WITHOUT_CLOSE_UPS = Calibration(
     least_box_score=0.15,
@@ -143,8 +155,10 @@ class Reader:
     localiser: a batch (B, 3, S, S) -> (B, 4 + 2, N) boxes in input pixels with a score for each side the anterior may be on.
     landmarks: a batch (B, 3, H, W) of crops that face left -> heatmap, centre offset, corner offset.
     close_up: a batch (B, 2, 128, 128) of close-ups -> corner maps and kinds; None reads with the paper's two stages alone.
+    corner: a batch (B, 4, 64, 64) of corners -> a map each; None leaves corners where the close-ups place them.
     sha256: of each network's weights, by stage. calibration: of what they say; it follows from whether there are close-ups. errors: of the
     corners, where they were fitted to somebody's own films; None: those of the calibration.
+    Raises ValueError for a corner network without a close-up's.
     """
 
     def __init__(
@@ -155,11 +169,14 @@ class Reader:
         crop_size: tuple[int, int],
         sha256: dict[str, str],
         close_up: Network | None = None,
+        corner: Network | None = None,
         errors: ErrorModel | None = None,
     ) -> None:
-        self._localiser, self._landmarks, self._close_up = localiser, landmarks, close_up
+        if close_up is None and corner is not None:
+            raise ValueError("corner must have a close_up beside it, which says where corners are; got none")
+        self._localiser, self._landmarks, self._close_up, self._corner = localiser, landmarks, close_up, corner
         self._localiser_size, self._crop_size, self.sha256 = localiser_size, crop_size, sha256
-        usual = WITHOUT_CLOSE_UPS if close_up is None else WITH_CLOSE_UPS
+        usual = WITHOUT_CLOSE_UPS if close_up is None else WITHOUT_CORNERS if corner is None else WITH_CORNERS
         self.calibration = usual if errors is None else replace(usual, errors=errors)
 
     @classmethod
@@ -182,6 +199,7 @@ class Reader:
             (landmarks.height, landmarks.width),
             sha256_of(weights),
             functions.get(CLOSE_UP),
+            functions.get(CORNER),
             fitted_errors(weights),
         )
 
@@ -223,7 +241,8 @@ class Reader:
         """alike: how much the bodies are like those of the study's other films (`same_names.Together`), 0 for a film alone."""
         box, landmarks, doubts = None, SpineLandmarks(*_NOTHING), list(sight.doubts)
         if sight.consensus is not None:
-            found = named_landmarks(sight.consensus, self.calibration.errors, named)
+            consensus = self._sharpened(radiograph, sight.upright, sight.consensus, named)
+            found = named_landmarks(consensus, self.calibration.errors, named)
             surety, corners = found.confidence.mean(), found.present.sum()
             if corners < LEAST_CORNERS or (surety < self.calibration.least_confidence and alike < ALIKE):
                 doubts.append(UNLIKE_OTHERS)
@@ -415,6 +434,21 @@ class Reader:
             found = find_level_candidates(tuple(m[i] for m in maps))
             looks.append((found.mapped(view.inverse), window))
         return agree(looks)
+
+    def _sharpened(
+        self, radiograph: Radiograph, upright: Affine2D, consensus: Consensus, named: NDArray[np.intp]
+    ) -> Consensus:
+        """The corners of named bodies as views of each alone show them; the same where there is no network for that."""
+        network = self._corner
+        if network is None:
+            return consensus
+
+        def look(views: Sequence[tuple[Affine2D, int]]) -> list[tuple[FloatArray, FloatArray]]:
+            corners = [cut_corner(radiograph.pixels, upright.then(view), row) for view, row in views]
+            (maps,) = network(np.stack(corners))
+            return [place_in(logits[0]) for logits in maps]
+
+        return look_at_corners(consensus, named, look)
 
     def _close_ups_of(self, radiograph: Radiograph, upright: Affine2D) -> Look:
         """What looks at bodies of this film through views from the upright frame."""

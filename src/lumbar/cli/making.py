@@ -84,11 +84,12 @@ def _next(steps: Iterator[int], _: int) -> int:
 
 
 class Stage(StrEnum):
-    """The paper's two networks, and ours that looks at each body again."""
+    """The paper's two networks, and ours that look at each body and at each corner again."""
 
     LOCALISER = "localiser"
     LANDMARKS = "landmarks"
     CLOSE_UP = "close-up"
+    CORNER = "corner"
 
 
 class Seen(StrEnum):

@@ -22,6 +22,8 @@ NORMAL_90 = 1.645
 
 CORNERS = "corners"
 _GROSS = 16.0  # squared deviations: a few gross errors are not to decide
+_SHARES = 1e-2, 1e2  # of what the looks leave open
+_DEVIATIONS = 1e-3, 1.0  # in depths: no error bar is shorter than some 0.04 mm, however well a few films are read
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,9 +75,11 @@ class ReadCorners:
 
     @property
     def left_open(self) -> FloatArray:
-        """(22, 2, 2) in squared depths: what the looks left open, before any model."""
+        """(22, 2, 2) in squared depths: what the looks left open, before any model; no direction below zero, as rounding would have it."""
         covariance = self.found.covariance_px / (self.wider[:, None, None] * self.depth) ** 2
-        return np.asarray((covariance - self.model.least_deviation**2 * np.eye(2)) / self.model.spread_share)
+        values, vectors = np.linalg.eigh(covariance)
+        values = np.maximum(values - self.model.least_deviation**2, 0.0) / self.model.spread_share
+        return np.asarray((vectors * values[:, None, :]) @ vectors.swapaxes(-1, -2))
 
     @property
     def errors(self) -> FloatArray:
@@ -151,5 +155,6 @@ def _likeliest(films: Sequence[ReadCorners]) -> ErrorModel:
         apart = np.einsum("ni,nij,nj->n", error, np.linalg.inv(covariance), error)
         return float((np.minimum(apart, _GROSS) + np.linalg.slogdet(covariance)[1]).mean())
 
-    share, least = np.exp(minimize(loss, np.log([0.5, 0.03]), method="Nelder-Mead").x)
+    bounds = np.log([_SHARES, _DEVIATIONS])
+    share, least = np.exp(minimize(loss, np.log([0.5, 0.03]), method="Nelder-Mead", bounds=bounds).x)
     return ErrorModel(float(share), float(least))

@@ -86,22 +86,37 @@ def channels(to_close_up: Affine2D) -> tuple[Affine2D, Affine2D]:
 
 
 def decode(maps: NDArray[Any], kinds: NDArray[Any]) -> CloseUp:
-    """The answer to one close-up: maps (4, h, w) and kinds (8,), both before the softmax.
-
-    A corner is the mean of its map around the peak, which is finer than a cell.
-    """
-    corners, covariance = np.empty((4, 2)), np.empty((4, 2, 2))
-    for i, logits in enumerate(np.asarray(maps, dtype=np.float64)):
-        row, column = np.unravel_index(int(logits.argmax()), logits.shape)
-        rows = slice(max(0, row - _REACH), row + _REACH + 1)
-        columns = slice(max(0, column - _REACH), column + _REACH + 1)
-        share = np.exp(logits[rows, columns] - logits[row, column])
-        share /= share.sum()
-        y, x = np.mgrid[rows, columns][:, : share.shape[0], : share.shape[1]]
-        cells = np.stack([x, y], axis=-1).reshape(-1, 2)
-        mean = share.ravel() @ cells
-        apart = cells - mean
-        corners[i] = (mean + 0.5) * STRIDE - 0.5
-        covariance[i] = (apart * share.reshape(-1, 1)).T @ apart * STRIDE**2
+    """The answer to one close-up: maps (4, h, w) and kinds (8,), both before the softmax."""
+    places = [place_in(logits) for logits in maps]
     likely = np.exp(kinds - np.max(kinds))
-    return CloseUp(corners, covariance, np.asarray(likely / likely.sum(), dtype=np.float64))
+    return CloseUp(
+        np.array([place for place, _ in places]),
+        np.array([covariance for _, covariance in places]),
+        np.asarray(likely / likely.sum(), dtype=np.float64),
+    )
+
+
+def place_in(logits: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+    """Where a map (h, w), before the softmax, has its place (2,), and how wide it is there (2, 2); in pixels of the picture.
+
+    It is the mean of the map around the peak, which is finer than a cell.
+    """
+    logits = np.asarray(logits, dtype=np.float64)
+    row, column = np.unravel_index(int(logits.argmax()), logits.shape)
+    rows = slice(max(0, row - _REACH), row + _REACH + 1)
+    columns = slice(max(0, column - _REACH), column + _REACH + 1)
+    share = np.exp(logits[rows, columns] - logits[row, column])
+    share /= share.sum()
+    y, x = np.mgrid[rows, columns][:, : share.shape[0], : share.shape[1]]
+    cells = np.stack([x, y], axis=-1).reshape(-1, 2)
+    mean = share.ravel() @ cells
+    apart = cells - mean
+    covariance = (apart * share.reshape(-1, 1)).T @ apart * STRIDE**2
+    return np.asarray((mean + 0.5) * STRIDE - 0.5), np.asarray(covariance)
+
+
+def without_target(covariance: FloatArray) -> FloatArray:
+    """Covariances (..., 2, 2) of maps less that of the Gaussian they were taught with; no direction below zero."""
+    values, vectors = np.linalg.eigh(covariance)
+    values = np.maximum(values - (TARGET_SD * STRIDE) ** 2, 0.0)
+    return np.asarray((vectors * values[..., None, :]) @ vectors.swapaxes(-1, -2))

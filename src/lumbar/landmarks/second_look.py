@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lumbar.anatomy import Vertebra
 from lumbar.geometry import Affine2D, FloatArray
-from lumbar.landmarks.close_up import KINDS, NO_BODY, STRIDE, TARGET_SD, CloseUp, close_up_of
+from lumbar.landmarks.close_up import KINDS, NO_BODY, CloseUp, close_up_of, without_target
 from lumbar.landmarks.consensus import Consensus
 from lumbar.landmarks.decoding import Candidates
 
@@ -88,17 +88,10 @@ def _looked_at(found: Consensus, look: Look) -> tuple[Consensus, FloatArray]:
             if answer.kinds[KINDS.index(NO_BODY)] > 0.5 or not {0, 1} <= set(rows):
                 continue
             corners[i, rows] = placed[rows]
-            covariance[i, rows] = view.inverse.apply_covariance(_without_target(answer.covariance))[rows]
+            covariance[i, rows] = view.inverse.apply_covariance(without_target(answer.covariance))[rows]
     scores = candidates.scores ** (1 - KIND_WEIGHT) * np.maximum(kinds[:, :6], _LEAST_KIND) ** KIND_WEIGHT
     seen = _recentred(Consensus(Candidates(candidates.centres, corners, scores), covariance))
     return seen, 1 - kinds[:, KINDS.index(NO_BODY)]
-
-
-def _without_target(covariance: FloatArray) -> FloatArray:
-    """Covariances (4, 2, 2) of a map less that of the Gaussian it was taught with; no direction below zero."""
-    values, vectors = np.linalg.eigh(covariance)
-    values = np.maximum(values - (TARGET_SD * STRIDE) ** 2, 0.0)
-    return np.asarray((vectors * values[:, None, :]) @ vectors.swapaxes(-1, -2))
 
 
 def _unseen_neighbours(candidates: Candidates) -> Consensus:

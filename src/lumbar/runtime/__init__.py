@@ -5,6 +5,7 @@ from lumbar.runtime.onnx_function import OnnxFunction
 from lumbar.runtime.openvino_function import OpenVinoFunction
 from lumbar.runtime.weights import (
     CLOSE_UP,
+    CORNER,
     CORNER_ERRORS,
     FOLDER,
     PRECISIONS,
@@ -20,6 +21,7 @@ from lumbar.runtime.weights import (
 
 __all__ = [
     "CLOSE_UP",
+    "CORNER",
     "CORNER_ERRORS",
     "DEVICES",
     "FOLDER",

@@ -13,11 +13,11 @@ from typing import Any
 from lumbar.landmarks.consensus import ErrorModel
 
 FOLDER = Path(__file__).parent.parent / "weights"
-CLOSE_UP = "close-up"
-STAGES = ("localiser", "landmarks", CLOSE_UP)
+CLOSE_UP, CORNER = "close-up", "corner"
+STAGES = ("localiser", "landmarks", CLOSE_UP, CORNER)
 PRECISIONS = ("fp32", "int8")
 QUANTISED = ("landmarks", CLOSE_UP)
-"""The stages that there are int8 files of; the localiser takes little time, and stays fp32."""
+"""The stages that there are int8 files of; the others take little time, and stay fp32."""
 
 CORNER_ERRORS = "corner-errors"
 """The file, without .json, that `lumbar calibrate` writes into a folder of weights: how far corners are off on somebody's own films."""
@@ -75,8 +75,8 @@ def _in_int8(fp32: Weights, folder: Path, stage: str) -> Weights:
 
 
 def weights_in(folder: Path, precision: str = "fp32") -> dict[str, Weights]:
-    """Those of every stage in `folder`; the close-up's may be missing. Raises as `load_weights` does where another is."""
-    stages = [stage for stage in STAGES if stage != CLOSE_UP or (folder / f"{CLOSE_UP}.json").is_file()]
+    """Those of every stage in `folder`; the close-up's and the corner's may be missing. Raises as `load_weights` does where another is."""
+    stages = [stage for stage in STAGES if stage not in (CLOSE_UP, CORNER) or (folder / f"{stage}.json").is_file()]
     return {stage: load_weights(folder, stage, precision) for stage in stages}
 
 

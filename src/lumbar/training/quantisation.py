@@ -17,7 +17,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from lumbar.pipeline import Reader
 from lumbar.radiograph import Radiograph
-from lumbar.runtime import CLOSE_UP, QUANTISED, OnnxFunction, Weights
+from lumbar.runtime import CLOSE_UP, CORNER, QUANTISED, OnnxFunction, Weights
 from lumbar.whole_file import written_aside
 
 Batch = NDArray[np.float32]
@@ -72,6 +72,7 @@ def _seen(weights: Mapping[str, Weights], films: Iterable[Radiograph]) -> dict[s
         (weights["landmarks"].height, weights["landmarks"].width),
         {stage: each.sha256 for stage, each in weights.items()},
         noting(CLOSE_UP) if CLOSE_UP in weights else None,
+        noting(CORNER) if CORNER in weights else None,
     )
     for film in films:
         reader.read(film)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -12,14 +13,16 @@ import torch
 from torch import nn
 
 from lumbar.datasets import BuuFolder, Split
-from lumbar.landmarks.close_up import SIZE
+from lumbar.landmarks import close_up, corner_view
 from lumbar.methods import METHODS
 from lumbar.networks.close_up_net import CloseUpNet, CloseUpNets
+from lumbar.networks.corner_net import INPUTS, CornerNet
 from lumbar.networks.method import LandmarkMethod
 from lumbar.networks.yolov8 import yolov8n
-from lumbar.runtime import CLOSE_UP, FOLDER
+from lumbar.runtime import CLOSE_UP, CORNER, FOLDER
 from lumbar.training import checkpoint
 from lumbar.training.close_up_task import close_up_task
+from lumbar.training.corner_task import corner_task
 from lumbar.training.exported import load_exported
 from lumbar.training.landmark_task import View, landmark_task
 from lumbar.training.localiser_task import FACINGS, localiser_task
@@ -31,7 +34,7 @@ SIMULATED_EPOCH = 350
 """Films that count as an epoch where they are simulated: as many as the paper trains on in BUU-LSPINE."""
 
 LOCALISER = "yolov8n"
-CLOSE_UP_METHOD = "close-up-unet"
+CLOSE_UP_METHOD, CORNER_METHOD = "close-up-unet", "corner-unet"
 
 SHIPPED = Path("shipped")
 """Stands for the weights that came with the package, where there is a choice of what to begin with."""
@@ -71,17 +74,22 @@ class Trainee:
                 "width": str(side),
             }
         if self.stage == CLOSE_UP:
-            if (self.height or SIZE, self.width or SIZE) != (SIZE, SIZE):
-                raise ValueError(
-                    f"a close-up has {SIZE} x {SIZE} pixels: leave height and width out; got {self.height}, {self.width}"
-                )
-            about = {"method": CLOSE_UP_METHOD, "height": str(SIZE), "width": str(SIZE)}
-            return close_up_task(recipe, films, self.randomised), about
+            return close_up_task(recipe, films, self.randomised), self._about(CLOSE_UP_METHOD, close_up.SIZE)
+        if self.stage == CORNER:
+            return corner_task(recipe, films, self.randomised), self._about(CORNER_METHOD, corner_view.SIZE)
         tall = _multiple_of_32("height", self.height or 1024)
         wide = _multiple_of_32("width", self.width or tall // 2)
         about = {"method": self.method, "height": str(tall), "width": str(wide), "view": self.view.value}
         method = method_called(self.method)
         return landmark_task(method, tall, wide, recipe, films, self.view, self.randomised), about
+
+    def _about(self, method: str, size: int) -> dict[str, str]:
+        """Of a network whose input has one size alone."""
+        if (self.height or size, self.width or size) != (size, size):
+            raise ValueError(
+                f"a {self.stage} has {size} x {size} pixels: leave height and width out; got {self.height}, {self.width}"
+            )
+        return {"method": method, "height": str(size), "width": str(size)}
 
 
 def run(
@@ -142,19 +150,22 @@ def export(stage: str, weights: Path | Sequence[Path], folder: Path, about: str)
         ) from None
     networks = [_filled(stage, method, path) for path in paths]
     network = networks[0] if len(networks) == 1 else CloseUpNets(networks)
-    outputs = {"localiser": ("boxes",), CLOSE_UP: ("corners", "kinds")}.get(stage) or method_called(method).outputs
+    named = {"localiser": ("boxes",), CLOSE_UP: ("corners", "kinds"), CORNER: ("corner",)}
+    outputs = named.get(stage) or method_called(method).outputs
     keys = [key for key in found[0] if key not in ("method", "height", "width", "view")]
     validation = {key: ", ".join(each.get(key, "?") for each in found) for key in keys}
     card = {"stage": stage, "method": method, "about": about, "validation": validation}
-    channels = 2 if stage == CLOSE_UP else 3
+    channels = {CLOSE_UP: 2, CORNER: INPUTS}.get(stage, 3)
     return export_onnx(network, folder / f"{stage}.onnx", (channels, height, width), outputs, card)
 
 
 def _filled(stage: str, method: str, weights: Path) -> nn.Module:
-    if stage == "localiser":
-        network: nn.Module = yolov8n(classes=len(FACINGS))
-    else:
-        network = CloseUpNet() if stage == CLOSE_UP else method_called(method).build()
+    ours: dict[str, Callable[[], nn.Module]] = {
+        "localiser": partial(yolov8n, classes=len(FACINGS)),
+        CLOSE_UP: CloseUpNet,
+        CORNER: CornerNet,
+    }
+    network = ours[stage]() if stage in ours else method_called(method).build()
     load_weights(network, weights)
     return network
 

@@ -1,0 +1,149 @@
+"""Views of single corners: the window, what is learnt from it, and a spine whose corners are looked at once more."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumbar.anatomy import Vertebra, rows_of
+from lumbar.geometry import Affine2D
+from lumbar.landmarks import third_look
+from lumbar.landmarks.close_up import STRIDE, TARGET_SD
+from lumbar.landmarks.consensus import Consensus, ErrorModel, named_landmarks
+from lumbar.landmarks.corner_view import DEPTH, SIZE, corner_view, cut_corner
+from lumbar.landmarks.decoding import Candidates
+from lumbar.landmarks.third_look import SHARE, look_at_corners
+from lumbar.pipeline import Reader
+from lumbar.runtime import CLOSE_UP, CORNER, FOLDER, weights_in
+from lumbar.synthesis import simulate_film
+from lumbar.training.corner_task import sample
+from tests.spines import a_spine, on_film
+
+MIDDLE = (SIZE - 1) / 2
+TRUTH = on_film(a_spine({"L4/L5": 15}, {"L3/L4": 8, "L5/S1": 12}, sacral_slope_deg=35)).points_px
+ALL = np.arange(6)
+
+
+@given(st.floats(-400, 400), st.floats(-400, 400), st.floats(-1.2, 1.2), st.floats(5, 300))
+def test_every_corner_is_seen_as_a_superior_anterior_one(x, y, angle, length):
+    """In the middle of its view, the rest of the body below and to the right of it, and its endplate of the same length."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * length
+    body = np.array([[0.0, 0.0], [1.0, 0.0], [0.02, 0.8], [1.02, 0.8]]) @ turn.T + [x, y]
+    for row in range(4):
+        seen = corner_view(body[row], body[:2], row, "film").apply(body)
+        assert seen[row] == pytest.approx([MIDDLE, MIDDLE])
+        assert (seen[3 - row] - seen[row] > [0.9 * DEPTH, 0.7 * DEPTH]).all()
+        assert np.linalg.norm(seen[0] - seen[1]) == pytest.approx(DEPTH)
+
+
+def test_an_endplate_of_no_length_is_refused():
+    with pytest.raises(ValueError, match="must be two points"):
+        corner_view(np.ones(2), np.ones((2, 2)), 0, "film")
+
+
+@pytest.mark.parametrize(("row", "posterior", "inferior"), [(0, -1, -1), (1, 1, -1), (2, -1, 1), (3, 1, 1)])
+def test_the_view_shows_the_film_twice_and_tells_which_corner_it_is(row, posterior, inferior):
+    film = np.zeros((300, 300), np.float32)
+    film[:, 150:] = 1.0
+    view = Affine2D(np.eye(2), MIDDLE - np.array([150.0, 150.0]), "film", "corner")
+    near, around, which, other = cut_corner(film, view, row)
+    assert near[:, :31].max() < near[:, 33:].min() and around[:, :31].max() < around[:, 33:].min()
+    assert (which == posterior).all() and (other == inferior).all()
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_sample_shows_the_corner_whose_place_it_gives(mirrored):
+    """Whichever way the film faces: the place is in the view, off by what was drawn, and all four kinds come."""
+    film, rng = simulate_film(77, 0), np.random.default_rng(5)
+    film = film.mirrored() if mirrored else film
+    kinds, off = set(), []
+    for _ in range(60):
+        image, place = sample(film, rng)
+        assert image.shape == (4, SIZE, SIZE) and image.dtype == np.float32 and abs(float(image[0].mean())) < 0.2
+        kinds.add((float(image[2, 0, 0]), float(image[3, 0, 0])))
+        off.append(np.abs(place - MIDDLE).max() / DEPTH)
+    assert kinds == {(-1, -1), (1, -1), (-1, 1), (1, 1)}
+    assert 0.005 < np.median(off) < 0.06 and max(off) < 0.3
+
+
+def seen(points: np.ndarray, error_px: float, covariance: np.ndarray) -> Consensus:
+    """The spine as close-ups may have placed it, every corner off by some pixels."""
+    corners = np.full((6, 4, 2), np.nan)
+    for i, vertebra in enumerate(Vertebra):
+        rows = rows_of(vertebra)
+        corners[i, : rows.stop - rows.start] = points[rows]
+    corners[5, 2:] = corners[5, :2] + [0, 80]
+    corners += np.random.default_rng(1).normal(0, error_px, corners.shape)
+    return Consensus(
+        Candidates(corners.mean(axis=1), corners, np.eye(6)), np.tile(covariance, (6, 4, 1, 1)).astype(float)
+    )
+
+
+class Knowing:
+    """Answers each view with the corner of a spine (22, 2) that is nearest to its middle, its map wider than taught by `wider` pixels squared."""
+
+    def __init__(self, points: np.ndarray, wider: float = 0.0) -> None:
+        self.points, self.wider, self.asked = points, wider, 0
+
+    def __call__(self, views):
+        self.asked += len(views)
+        answers = []
+        for view, _ in views:
+            places = view.apply(self.points)
+            nearest = places[np.linalg.norm(places - MIDDLE, axis=1).argmin()]
+            answers.append((nearest, np.eye(2) * ((TARGET_SD * STRIDE) ** 2 + self.wider)))
+        return answers
+
+
+def test_a_corner_is_the_mean_of_both_looks_and_wider_where_they_disagree(monkeypatch):
+    """Worked: off by d, the close-up left 9 px^2 open and the corner's view nothing: half way, 4.5 I + d d' / 4."""
+    monkeypatch.setattr(third_look, "SHARE", 0.5)
+    before, look = seen(TRUTH, 3.0, 9 * np.eye(2)), Knowing(TRUTH)
+    after = look_at_corners(before, ALL, look)
+    assert look.asked == len(TRUTH)
+    for i, vertebra in enumerate(Vertebra):
+        rows = rows_of(vertebra)
+        for row, true in enumerate(TRUTH[rows]):
+            apart = true - before.candidates.corners[i, row]
+            assert after.candidates.corners[i, row] == pytest.approx(true - apart / 2, abs=1e-6)
+            assert after.covariance[i, row] == pytest.approx(4.5 * np.eye(2) + np.outer(apart, apart) / 4, abs=1e-6)
+    open_px = named_landmarks(after, ErrorModel(1.0, 0.0), ALL).covariance_px
+    assert (np.linalg.eigvalsh(open_px) > 4.4).all()
+
+
+def test_what_the_view_leaves_open_counts_in_the_films_pixels():
+    """All of it by the view's share, where the close-up left nothing open."""
+    before = seen(TRUTH, 0.0, np.zeros((2, 2)))
+    after = look_at_corners(before, ALL, Knowing(TRUTH, wider=8.0))
+    per_px = np.linalg.norm(TRUTH[0] - TRUTH[1]) / DEPTH  # film pixels a pixel of L1's views
+    assert after.covariance[0] == pytest.approx(np.tile(np.eye(2) * SHARE * 8.0 * per_px**2, (4, 1, 1)), rel=1e-6)
+
+
+def test_bodies_without_a_name_and_corners_without_an_error_bar_stay():
+    """And the corners below S1's endplate, which are none."""
+    before = seen(TRUTH, 3.0, np.eye(2))
+    before.covariance[2, 3] = np.nan
+    named = np.array([0, -1, 2, 3, 4, 5])
+    look = Knowing(TRUTH)
+    after = look_at_corners(before, named, look)
+    moved = np.abs(after.candidates.corners - before.candidates.corners).max(axis=2) > 0
+    assert not moved[1].any() and not moved[2, 3] and not moved[5, 2:].any()
+    assert moved.sum() == look.asked == 22 - 4 - 1
+    nothing = np.full(6, -1)
+    assert look_at_corners(before, nothing, look) is before
+
+
+def test_the_third_look_moves_corners_a_little_and_names_and_confidence_not_at_all():
+    weights = weights_in(FOLDER)
+    without = Reader.of({stage: each for stage, each in weights.items() if stage != CORNER}, 1)
+    film = simulate_film(4242, 3).radiograph
+    before, after = (reader.read(film).landmarks for reader in (without, Reader.of(weights, 1)))
+    depth = np.linalg.norm(before.points_px[0] - before.points_px[1])
+    off = np.linalg.norm(after.points_px - before.points_px, axis=1) / depth
+    assert 0 < np.median(off) < 0.02 and off.max() < 0.1
+    assert (after.confidence == before.confidence).all()
+
+
+def test_a_corner_network_needs_a_close_up_beside_it():
+    with pytest.raises(ValueError, match="corner must have a close_up beside it"):
+        Reader.of({stage: each for stage, each in weights_in(FOLDER).items() if stage != CLOSE_UP}, 1)
