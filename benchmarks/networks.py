@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/networks.py [--rounds 5] [--methods NAME...] [--json FILE]
 
 Every network is exported to ONNX with random weights and run by ONNX Runtime on one thread, one crop of 1024 x 512 (YOLOv8n: 640 x
-640) at a time; then the three that ship, at the sizes they ship at; then whole readings of the bundled films, from the file to the JSON.
+640) at a time; then those that ship, at the sizes they ship at; then whole readings of the bundled films, from the file to the JSON.
 Rounds are interleaved. Times are CPU time of this process, as medians over the rounds, and are printed as ratios to the
 vertebra-focused network, since absolute ones say more about the machine. The convolution peak is the best rate of a few large 3 x 3
 convolutions in the same runtime; shares are of it. Memory is what a process that runs this network alone has at most, less what it

@@ -150,7 +150,7 @@ class _Found:
 
 
 class Reader:
-    """Reads films with one localiser, one landmark network, and one that looks at each body again.
+    """Reads films with one localiser, one landmark network, one that looks at each body again, and one that looks at each corner.
 
     localiser: a batch (B, 3, S, S) -> (B, 4 + 2, N) boxes in input pixels with a score for each side the anterior may be on.
     landmarks: a batch (B, 3, H, W) of crops that face left -> heatmap, centre offset, corner offset.

@@ -1,1 +1,1 @@
-"""The paper's two networks in torch: YOLOv8n for the lumbosacral area, LSLD-Net for the corners in it."""
+"""The networks in torch: the paper's YOLOv8n for the lumbosacral area and LSLD-Net for the corners in it; ours for one body and for one corner."""
