@@ -270,7 +270,7 @@ def test_who_reads_is_asked_to_check_names_that_are_doubtful(reader, monkeypatch
 
 
 def test_the_close_up_brings_the_corners_nearer(reader):
-    """The paper's two stages alone, and with the third: the same films, whose names both have right."""
+    """The paper's two stages alone, and with ours: the same films, whose names both have right."""
     alone = Reader.of({stage: w for stage, w in weights_in(FOLDER).items() if stage not in (CLOSE_UP, CORNER)}, 1)
     assert (alone.calibration, reader.calibration) == (pipeline.WITHOUT_CLOSE_UPS, pipeline.WITH_CORNERS)
     medians = []

@@ -56,7 +56,7 @@ LOOSE = 8.0
 
 STRANGE_MISFIT = 6.0
 """Bodies whose corners fit together worse than this, in units of what the errors of reading explain, may be of two patients. Our own choice:
-of 1,430 simulated studies whose films are named right 2 exceed it, and of as many that were put together from two patients 92 % (experiments/study_limits.py)."""
+of 1,430 simulated studies whose films are named right 2 exceed it, and of as many that were put together from two patients 91 %."""
 
 
 @dataclass(frozen=True, slots=True)

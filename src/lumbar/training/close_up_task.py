@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import numpy as np
@@ -20,8 +18,8 @@ from lumbar.landmarks.close_up import ABOVE, DEPTH, KINDS, NO_BODY, SIZE, close_
 from lumbar.networks.close_up_net import CloseUpNet, close_up_loss
 from lumbar.training.augmentation import draw_look
 from lumbar.training.loop import Recipe, Task
-from lumbar.training.ranks import Ranks
-from lumbar.training.stream import Films, FilmStream, batches
+from lumbar.training.picture_task import Cases, picture_task
+from lumbar.training.stream import Films
 
 SAMPLES_OF_A_FILM = 24
 _SHARES = {ABOVE: 0.08, NO_BODY: 0.10}  # of samples that show no vertebra with a name
@@ -39,30 +37,13 @@ class Body:
 def close_up_task(recipe: Recipe, films: Films, randomised: float = 0.0) -> Task:
     """The task of training `CloseUpNet` on `films`; a share `randomised` of the close-ups looks like no film (`Appearance`)."""
 
-    def stream(first_sample: int) -> Iterator[tuple[Tensor, ...]]:
-        samples = FilmStream(
-            recipe.seed,
-            first_sample,
-            partial(sample, randomised=randomised),
-            films.training,
-            reuse=SAMPLES_OF_A_FILM,
-            ranks=Ranks.here(),
-        )
-        return batches(samples, recipe.batch_size, recipe.workers)
-
     def loss(output: object, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         return close_up_loss(output, batch[1], batch[2])  # type: ignore[arg-type]
 
-    held_out = FilmStream(0, 0, sample, films.validation, reuse=SAMPLES_OF_A_FILM)
-    cases: list[tuple[np.ndarray, ...]] = []
-
-    def validate(network: nn.Module) -> tuple[dict[str, float], np.ndarray]:
-        if not cases:
-            count = films.held_out * SAMPLES_OF_A_FILM // 2
-            cases.extend(case for case, _ in zip(held_out, range(count), strict=False))
+    def judge(network: nn.Module, cases: Cases) -> tuple[dict[str, float], np.ndarray]:
         return close_up_figures(network, cases), _contact_sheet(network, cases[:8])
 
-    return Task(CloseUpNet(), stream, loss, validate)
+    return picture_task(CloseUpNet(), sample, SAMPLES_OF_A_FILM, loss, judge, recipe, films, randomised)
 
 
 def sample(
@@ -137,7 +118,7 @@ def _misplaced(endplate: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 
 @torch.no_grad()
-def _answers(network: nn.Module, cases: list[tuple[np.ndarray, ...]]) -> list[close_up.CloseUp]:
+def _answers(network: nn.Module, cases: Cases) -> list[close_up.CloseUp]:
     network.eval()
     device = next(network.parameters()).device
     found = []
@@ -148,7 +129,7 @@ def _answers(network: nn.Module, cases: list[tuple[np.ndarray, ...]]) -> list[cl
     return found
 
 
-def close_up_figures(network: nn.Module, cases: list[tuple[np.ndarray, ...]]) -> dict[str, float]:
+def close_up_figures(network: nn.Module, cases: Cases) -> dict[str, float]:
     """Corner errors as shares of the endplate's depth, `error` with each capped at half of it; and kinds named wrong."""
     found = _answers(network, cases)
     apart = np.stack([answer.corners - case[1] for answer, case in zip(found, cases, strict=True)])
@@ -162,7 +143,7 @@ def close_up_figures(network: nn.Module, cases: list[tuple[np.ndarray, ...]]) ->
     }
 
 
-def _contact_sheet(network: nn.Module, cases: list[tuple[np.ndarray, ...]]) -> np.ndarray:
+def _contact_sheet(network: nn.Module, cases: Cases) -> np.ndarray:
     """Close-ups side by side, true corners green, found ones red: (H, W, 3) uint8 RGB."""
     tiles = []
     for (image, points, _), answer in zip(cases, _answers(network, cases), strict=True):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-
 import cv2
 import numpy as np
 import torch
@@ -20,8 +17,8 @@ from lumbar.networks.corner_net import CornerNet
 from lumbar.networks.small_unet import place_loss
 from lumbar.training.augmentation import draw_look
 from lumbar.training.loop import Recipe, Task
-from lumbar.training.ranks import Ranks
-from lumbar.training.stream import Films, FilmStream, batches
+from lumbar.training.picture_task import Cases, picture_task
+from lumbar.training.stream import Films
 
 SAMPLES_OF_A_FILM = 40
 
@@ -29,31 +26,14 @@ SAMPLES_OF_A_FILM = 40
 def corner_task(recipe: Recipe, films: Films, randomised: float = 0.0) -> Task:
     """The task of training `CornerNet` on `films`; a share `randomised` of the corners looks like no film (`Appearance`)."""
 
-    def stream(first_sample: int) -> Iterator[tuple[Tensor, ...]]:
-        samples = FilmStream(
-            recipe.seed,
-            first_sample,
-            partial(sample, randomised=randomised),
-            films.training,
-            reuse=SAMPLES_OF_A_FILM,
-            ranks=Ranks.here(),
-        )
-        return batches(samples, recipe.batch_size, recipe.workers)
-
     def loss(output: object, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         assert isinstance(output, Tensor)
         return {"total": place_loss(output, batch[1][:, None])}
 
-    held_out = FilmStream(0, 0, sample, films.validation, reuse=SAMPLES_OF_A_FILM)
-    cases: list[tuple[np.ndarray, ...]] = []
-
-    def validate(network: nn.Module) -> tuple[dict[str, float], np.ndarray]:
-        if not cases:
-            count = films.held_out * SAMPLES_OF_A_FILM // 2
-            cases.extend(case for case, _ in zip(held_out, range(count), strict=False))
+    def judge(network: nn.Module, cases: Cases) -> tuple[dict[str, float], np.ndarray]:
         return corner_figures(network, cases), _contact_sheet(network, cases[:12])
 
-    return Task(CornerNet(), stream, loss, validate)
+    return picture_task(CornerNet(), sample, SAMPLES_OF_A_FILM, loss, judge, recipe, films, randomised)
 
 
 def sample(
@@ -98,7 +78,7 @@ def _misplaced(corner: FloatArray, endplate: FloatArray, rng: np.random.Generato
 
 
 @torch.no_grad()
-def _answers(network: nn.Module, cases: list[tuple[np.ndarray, ...]]) -> FloatArray:
+def _answers(network: nn.Module, cases: Cases) -> FloatArray:
     """The corners' places (N, 2) in their views."""
     network.eval()
     device = next(network.parameters()).device
@@ -109,13 +89,13 @@ def _answers(network: nn.Module, cases: list[tuple[np.ndarray, ...]]) -> FloatAr
     return np.array(found)
 
 
-def corner_figures(network: nn.Module, cases: list[tuple[np.ndarray, ...]]) -> dict[str, float]:
+def corner_figures(network: nn.Module, cases: Cases) -> dict[str, float]:
     """Corner errors as shares of the endplate's depth: their mean, `error`, and their median."""
     error = np.linalg.norm(_answers(network, cases) - np.stack([case[1] for case in cases]), axis=-1) / DEPTH
     return {"error": float(error.mean()), "median": float(np.median(error))}
 
 
-def _contact_sheet(network: nn.Module, cases: list[tuple[np.ndarray, ...]]) -> np.ndarray:
+def _contact_sheet(network: nn.Module, cases: Cases) -> np.ndarray:
     """Corners side by side, the true place green, the found one red: (H, W, 3) uint8 RGB."""
     tiles = []
     for (image, true), found in zip(cases, _answers(network, cases), strict=True):
