@@ -255,6 +255,23 @@ def test_a_share_of_films_has_a_squared_s1_and_the_others_are_as_they_were(tmp_p
         Order(1, 0, 7, squared_s1=2)
 
 
+def test_a_share_of_patients_stands_badly():
+    """One in four unless told otherwise: the same patient is then turned and tilted 2.2 times as far, and all else of the stance is as it was."""
+    spine = Patient.draw(rng(3)).spine
+    badly = 0
+    for seed in range(40):
+        usual, well, bad = (draw_framing(rng(seed), spine, 512, askew=share) for share in (0.25, 0.0, 1.0))
+        tilt, turn = ([np.degrees(np.arcsin(f.beam.turn[row, 2])) for f in (well, bad)] for row in (1, 0))
+        assert np.abs(tilt[1]) == pytest.approx(2.2 * np.abs(tilt[0]), rel=0.1, abs=0.3)
+        assert np.hypot(tilt[1], turn[1]) == pytest.approx(2.2 * np.hypot(tilt[0], turn[0]), rel=0.1)
+        assert bad.beam.source_to_detector_mm == well.beam.source_to_detector_mm
+        (same,) = [f for f in (well, bad) if np.array_equal(f.beam.turn, usual.beam.turn)]
+        badly += same is bad
+    assert 4 <= badly <= 18
+    with pytest.raises(ValueError, match="askew must lie between 0 and 1; got -1"):
+        Order(1, 0, 7, askew=-1)
+
+
 def test_more_bone_is_brighter_and_metal_brighter_still():
     patient = Patient.draw(rng(3))
     plain = replace(patient, spine=replace(patient.spine, findings=()))

@@ -23,7 +23,7 @@ from lumbar.synthesis.console import Console
 from lumbar.synthesis.engine import NUMPY, Array, Engine
 from lumbar.synthesis.exposure import FloatImage, Technique, detect
 from lumbar.synthesis.findings import Finding, slip_on_squared_s1
-from lumbar.synthesis.framing import Framing, draw_framing
+from lumbar.synthesis.framing import ASKEW, Framing, draw_framing
 from lumbar.synthesis.skeleton import Skeleton, arm
 from lumbar.synthesis.solids import Solid
 from lumbar.synthesis.spine import CoronalCurve, Spine, draw_bend, draw_spine, with_slip_of_l5
@@ -121,8 +121,12 @@ def simulate(
     without: Parts = NOTHING,
     photographs: float = PHOTOGRAPHS,
     squared_s1: float = 0.0,
+    askew: float = ASKEW,
 ) -> SimulatedFilm:
-    """The same film facing left, with all that is known about it. squared_s1: the share of patients who have one."""
+    """The same film facing left, with all that is known about it.
+
+    photographs, squared_s1, askew: the shares that are photographed, whose patients have a squared S1, and whose patients stand badly.
+    """
     rng, own = np.random.default_rng([seed, index]), np.random.default_rng([seed, index, 4])
     patient = Patient.draw(rng, without)
     if own.random() < squared_s1:
@@ -131,7 +135,7 @@ def simulate(
     if rng.random() < 0.35:
         posture = Posture(rng.choice(["flexion", "extension"]))
     spine = patient.spine if posture is Posture.NEUTRAL else draw_bend(rng, patient.spine)[posture]
-    framing = draw_framing(rng, spine, height)
+    framing = draw_framing(rng, spine, height, askew=askew)
     if Part.DOUBLE_CONTOURS in without:
         framing = replace(framing, beam=framing.beam.from_afar())
     return expose(patient, spine, posture, framing, rng, engine, without, photographs)

@@ -35,6 +35,7 @@ from lumbar.measurements import (
 )
 from lumbar.synthesis.artefacts import tinted
 from lumbar.synthesis.film import PHOTOGRAPHS, SimulatedFilm, simulate, simulate_study
+from lumbar.synthesis.framing import ASKEW
 from lumbar.synthesis.spine import Spine
 from lumbar.whole_file import written_aside
 from lumbar.worker_processes import worker_pool
@@ -55,7 +56,7 @@ _MOTION = ("study", "seed", "index", "site", "translation_mm", "angulation_deg",
 class Order:
     """What to write: so many films and studies of the set `seed`, `height` pixels high, films as "png" or "dicom".
 
-    squared_s1: the share of single films whose S1 looks like a lumbar vertebra.
+    squared_s1, askew: the shares of single films whose S1 looks like a lumbar vertebra, and whose patients stand badly.
     """
 
     films: int
@@ -64,14 +65,16 @@ class Order:
     height: int = 1024
     format: str = "png"
     squared_s1: float = 0.0
+    askew: float = ASKEW
 
     def __post_init__(self) -> None:
         if self.format not in ("png", "dicom"):
             raise ValueError(f"format must be png or dicom; got {self.format!r}")
         if not 128 <= self.height <= 4096:
             raise ValueError(f"height must lie between 128 and 4096 pixels; got {self.height}")
-        if not 0 <= self.squared_s1 <= 1:
-            raise ValueError(f"squared_s1 must lie between 0 and 1; got {self.squared_s1}")
+        for name, share in (("squared_s1", self.squared_s1), ("askew", self.askew)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1; got {share}")
 
 
 def write(folder: Path, order: Order, workers: int = 1) -> Iterator[int]:
@@ -101,7 +104,7 @@ def _do(
 ) -> dict[str, list[Row]]:
     cv2.setNumThreads(1)
     make, index = job
-    about = f"{order.seed}-{index}-{order.height}-{order.format}-{order.squared_s1:g}"
+    about = f"{order.seed}-{index}-{order.height}-{order.format}-{order.squared_s1:g}-{order.askew:g}"
     note = folder / _DONE / f"{make.__name__.strip('_')}-{about}.json"
     if note.exists():
         tables: dict[str, list[Row]] = json.loads(note.read_text())
@@ -114,7 +117,9 @@ def _do(
 
 def _write_film(folder: Path, order: Order, index: int) -> dict[str, list[Row]]:
     photographs = PHOTOGRAPHS if order.format == "png" else 0.0
-    film = simulate(order.seed, index, order.height, photographs=photographs, squared_s1=order.squared_s1)
+    film = simulate(
+        order.seed, index, order.height, photographs=photographs, squared_s1=order.squared_s1, askew=order.askew
+    )
     path = folder / f"film_{index:05d}.{'png' if order.format == 'png' else 'dcm'}"
     if order.format == "png":
         pixels = film.annotated.radiograph.pixels
