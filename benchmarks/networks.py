@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -37,7 +38,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lumbar.films import open_film
 from lumbar.methods import METHODS
 from lumbar.networks.close_up_net import CloseUpNet
-from lumbar.networks.corner_net import CornerNet
+from lumbar.networks.corner_net import CORNERS, CornerNet
 from lumbar.networks.yolov8 import yolov8n
 from lumbar.pipeline import Reader
 from lumbar.runtime import FOLDER, PRECISIONS, QUANTISED, OnnxFunction, weights_in
@@ -84,9 +85,10 @@ def measured(folder: Path, methods: Any, rounds: int) -> dict[str, Any]:
     add("yolov8n", folder / "yolov8n.onnx", yolov8n(2).eval(), (1, 3, *LOCALISER_SIZE))
     for precision in PRECISIONS:
         for stage, weights in weights_in(FOLDER, precision).items():
-            films, channels = {"close-up": (7, 2), "corner": (22, 4), "localiser": (2, 3), "landmarks": (1, 3)}[stage]
-            shape = (films, channels, weights.height, weights.width)
-            name = f"shipped {stage}, {films} x {weights.height} x {weights.width}, {precision}"
+            inputs = {"close-up": (7, 2), "corner": (1, CORNERS, 4), "localiser": (2, 3), "landmarks": (1, 3)}[stage]
+            shape = (*inputs, weights.height, weights.width)
+            pictures = math.prod(inputs[:-1])
+            name = f"shipped {stage}, {pictures} x {weights.height} x {weights.width}, {precision}"
             if precision == "fp32" or stage in QUANTISED:
                 add(name, weights.path, shipped_network(stage), shape)
     for shape in PEAK_SHAPES:

@@ -1,11 +1,12 @@
 """What in the simulator matters: the same small training with and without parts of it, scored on real films that it never saw.
 
-    python experiments/simulator_ablation.py train OUT [--without PART | --data FOLDER] [--stage close-up] [--steps N] [--seed S]
+    python experiments/simulator_ablation.py train OUT [--without PART | --data FOLDER] [--stage STAGE] [--steps N] [--seed S]
     python experiments/simulator_ablation.py score FOLDER OUT...
 
 FOLDER holds annotated films as BUU-LSPINE's csv has them. Each film is read through the same 40 crops around its true points, of
 many sizes and places, one by one and without any vote: so names that flip with the crop are counted. The close-up network sees each film in
-the same 240 close-ups of some body or of none, as far off as it is trained to see them. Nothing is chosen by these scores.
+the same 240 close-ups of some body or of none, as far off as it is trained to see them, the corner network all corners of each 20 times so; it
+gives no names. Nothing is chosen by these scores.
 With --data the films come from a folder that `lumbar synthesise` wrote, such as one of an earlier simulator, and the weights that are
 scored are the last ones.
 """
@@ -22,25 +23,26 @@ from torch import nn
 from lumbar.crop import network_input
 from lumbar.datasets import BuuFolder
 from lumbar.evaluation.read_case import SHIFT
+from lumbar.landmarks import close_up, corner_view
 from lumbar.landmarks.annotated import AnnotatedFilm
-from lumbar.landmarks.close_up import SIZE
 from lumbar.landmarks.spine import endplate_depth
 from lumbar.methods import METHODS
 from lumbar.networks.close_up_net import CloseUpNet
-from lumbar.runtime import CLOSE_UP
+from lumbar.networks.corner_net import CornerNet
+from lumbar.runtime import CLOSE_UP, CORNER
 from lumbar.synthesis import Part, simulate_film
-from lumbar.training import Recipe, checkpoint
+from lumbar.training import Recipe, checkpoint, corner_task
 from lumbar.training.augmentation import crop_window, seen_through
 from lumbar.training.close_up_task import close_up_figures, close_up_task, sample
 from lumbar.training.landmark_task import landmark_task, read_crop
 from lumbar.training.loop import train
-from lumbar.training.runs import CLOSE_UP_METHOD
+from lumbar.training.runs import CLOSE_UP_METHOD, CORNER_METHOD
 from lumbar.training.stream import Films
 
 METHOD, HEIGHT, WIDTH = "lsld-net-levels", 256, 128
-BATCHES = {"landmarks": 8, CLOSE_UP: 64}
+BATCHES = {"landmarks": 8, CLOSE_UP: 64, CORNER: 6}
 CROPS, FILLS = 40, (0.45, 0.95)
-CLOSE_UPS = 240
+CLOSE_UPS, CORNERS = 240, 20
 HELD_OUT = 990_000
 
 
@@ -92,7 +94,7 @@ def films_of(folder: Path) -> Films:
 
 
 def budget(stage: str, steps: int, seed: int, epochs: int, precision: str, workers: int) -> Recipe:
-    """`steps` batches of eight 256 x 128 crops, or of 64 close-ups."""
+    """`steps` batches of eight 256 x 128 crops, of 64 close-ups, or of the corners of six films."""
     batch = BATCHES[stage]
     return Recipe(
         epochs=epochs,
@@ -113,7 +115,10 @@ def train_on(films: Films, out: Path, films_from: str, stage: str, recipe: Recip
     about = {"films": films_from}
     if stage == CLOSE_UP:
         task = close_up_task(recipe, films)
-        about |= {"method": CLOSE_UP_METHOD, "height": str(SIZE), "width": str(SIZE)}
+        about |= {"method": CLOSE_UP_METHOD, "height": str(close_up.SIZE), "width": str(close_up.SIZE)}
+    elif stage == CORNER:
+        task = corner_task.corner_task(recipe, films)
+        about |= {"method": CORNER_METHOD, "height": str(corner_view.SIZE), "width": str(corner_view.SIZE)}
     else:
         task = landmark_task(METHODS[METHOD](), HEIGHT, WIDTH, recipe, films)
         about |= {"method": METHOD, "height": str(HEIGHT), "width": str(WIDTH)}
@@ -123,11 +128,11 @@ def train_on(films: Films, out: Path, films_from: str, stage: str, recipe: Recip
 def score(folder: Path, run: Path) -> tuple[float, float, float]:
     """Share of crops or close-ups with names off; median and capped mean corner error, in endplate depths."""
     tensors, about = checkpoint.read_tensors(run / "best.safetensors")
-    close_ups = about["method"] == CLOSE_UP_METHOD
-    network = CloseUpNet() if close_ups else METHODS[METHOD]().build()
+    ours = {CLOSE_UP_METHOD: (CloseUpNet, score_close_ups), CORNER_METHOD: (CornerNet, score_corners)}
+    build, scored = ours.get(about["method"], (METHODS[METHOD]().build, score_crops))
+    network = build()
     network.load_state_dict(tensors)
-    films = BuuFolder.open(folder)
-    return score_close_ups(films, network) if close_ups else score_crops(films, network)
+    return scored(BuuFolder.open(folder), network)
 
 
 def score_close_ups(films: BuuFolder, network: nn.Module) -> tuple[float, float, float]:
@@ -138,6 +143,16 @@ def score_close_ups(films: BuuFolder, network: nn.Module) -> tuple[float, float,
         cases += [sample(film, rng, varied=False) for _ in range(CLOSE_UPS)]
     figures = close_up_figures(network, cases)
     return figures["kinds_wrong"], figures["median"], figures["error"]
+
+
+def score_corners(films: BuuFolder, network: nn.Module) -> tuple[float, float, float]:
+    """Of the corner network."""
+    cases = []
+    for index in range(len(films)):
+        film, rng = films[index], np.random.default_rng(index)
+        cases += [corner_task.sample(film, rng, varied=False) for _ in range(CORNERS)]
+    figures = corner_task.corner_figures(network, cases)
+    return float("nan"), figures["median"], figures["error"]
 
 
 def score_crops(films: BuuFolder, network: nn.Module) -> tuple[float, float, float]:

@@ -1,18 +1,20 @@
-"""Views of single corners: the window, what is learnt from it, and a spine whose corners are looked at once more."""
+"""Views of corners: the window, what is learnt from it, and a spine whose corners are looked at once more."""
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumbar.anatomy import Vertebra, rows_of
+from lumbar.anatomy import LANDMARKS, Corner, Vertebra, rows_of
 from lumbar.geometry import Affine2D
 from lumbar.landmarks import third_look
 from lumbar.landmarks.close_up import STRIDE, TARGET_SD
 from lumbar.landmarks.consensus import Consensus, ErrorModel, named_landmarks
-from lumbar.landmarks.corner_view import DEPTH, SIZE, corner_view, cut_corner
+from lumbar.landmarks.corner_view import DEPTH, SIZE, corner_view, cut_corners
 from lumbar.landmarks.decoding import Candidates
 from lumbar.landmarks.third_look import SHARE, look_at_corners
+from lumbar.networks.corner_net import CornerNet
 from lumbar.pipeline import Reader
 from lumbar.runtime import CLOSE_UP, CORNER, FOLDER, weights_in
 from lumbar.synthesis import simulate_film
@@ -46,24 +48,53 @@ def test_the_view_shows_the_film_twice_and_tells_which_corner_it_is(row, posteri
     film = np.zeros((300, 300), np.float32)
     film[:, 150:] = 1.0
     view = Affine2D(np.eye(2), MIDDLE - np.array([150.0, 150.0]), "film", "corner")
-    near, around, which, other = cut_corner(film, view, row)
+    landmark = 8 + row  # of L3
+    near, around, which, other = (seen := cut_corners(film, {landmark: view}))[landmark]
+    assert not np.delete(seen, landmark, axis=0).any()
     assert near[:, :31].max() < near[:, 33:].min() and around[:, :31].max() < around[:, 33:].min()
     assert (which == posterior).all() and (other == inferior).all()
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_a_sample_shows_the_corner_whose_place_it_gives(mirrored):
-    """Whichever way the film faces: the place is in the view, off by what was drawn, and all four kinds come."""
+def test_a_sample_shows_the_corners_whose_places_it_gives(mirrored):
+    """Whichever way the film faces: each in its view, off by what was drawn; now and then upper or lower bodies are missing, and single corners."""
     film, rng = simulate_film(77, 0), np.random.default_rng(5)
     film = film.mirrored() if mirrored else film
-    kinds, off = set(), []
-    for _ in range(60):
-        image, place = sample(film, rng)
-        assert image.shape == (4, SIZE, SIZE) and image.dtype == np.float32 and abs(float(image[0].mean())) < 0.2
-        kinds.add((float(image[2, 0, 0]), float(image[3, 0, 0])))
-        off.append(np.abs(place - MIDDLE).max() / DEPTH)
-    assert kinds == {(-1, -1), (1, -1), (-1, 1), (1, 1)}
+    off, whole = [], 0
+    for _ in range(40):
+        images, places = sample(film, rng)
+        assert images.shape == (22, 4, SIZE, SIZE) and images.dtype == places.dtype == np.float32
+        seen = np.isfinite(places[:, 0])
+        assert (seen == images.any(axis=(1, 2, 3))).all()
+        assert np.abs(images[seen, 0].mean(axis=(1, 2))).max() < 0.2
+        for image, (_, corner) in zip(images[seen], [LANDMARKS[i] for i in np.nonzero(seen)[0]], strict=True):
+            row = list(Corner).index(corner)
+            assert (image[2] == (1 if row % 2 else -1)).all() and (image[3] == (1 if row >= 2 else -1)).all()
+        bodies = {LANDMARKS[i][0] for i in np.nonzero(seen)[0]}
+        whole += len(bodies) == 6
+        assert len(bodies) >= 3 and (Vertebra.L1 in bodies or Vertebra.S1 in bodies)
+        off += (np.abs(places[seen] - MIDDLE).max(axis=1) / DEPTH).tolist()
+    assert 24 <= whole <= 38
     assert 0.005 < np.median(off) < 0.06 and max(off) < 0.3
+
+
+def test_corners_hear_of_one_another_and_of_none_that_is_not_there():
+    """A corner's map changes with what another shows; what a missing corner's view would show changes nothing, and at first all are by themselves."""
+    torch.manual_seed(0)
+    network = CornerNet().eval()
+    films = torch.randn(2, 22, 4, SIZE, SIZE)
+    films[1] = films[0]
+    films[1, 5, :2] = torch.randn(2, SIZE, SIZE)
+    others = [i for i in range(22) if i != 5]
+    with torch.no_grad():
+        one, other = network(films)
+        assert (one[others] == other[others]).all() and not torch.allclose(one[5], other[5])
+        torch.nn.init.normal_(network.hear.weight)
+        one, other = network(films)
+        assert min(float((one[i] - other[i]).abs().max()) for i in others) > 1e-5
+        films[:, 5, 2:] = 0  # the channels that tell which corner it is
+        one, other = network(films)
+        torch.testing.assert_close(one[others], other[others])
 
 
 def seen(points: np.ndarray, error_px: float, covariance: np.ndarray) -> Consensus:
@@ -87,11 +118,11 @@ class Knowing:
 
     def __call__(self, views):
         self.asked += len(views)
-        answers = []
-        for view, _ in views:
+        answers = {}
+        for landmark, view in views.items():
             places = view.apply(self.points)
             nearest = places[np.linalg.norm(places - MIDDLE, axis=1).argmin()]
-            answers.append((nearest, np.eye(2) * ((TARGET_SD * STRIDE) ** 2 + self.wider)))
+            answers[landmark] = nearest, np.eye(2) * ((TARGET_SD * STRIDE) ** 2 + self.wider)
         return answers
 
 

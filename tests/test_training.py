@@ -245,8 +245,8 @@ def test_a_corner_network_is_trained_and_exported(tmp_path, films):
     best = run(Trainee("corner"), films, a_recipe(), tmp_path / "run")
     measured = export("corner", best, tmp_path / "weights", "four simulated films")
     assert measured["difference_to_torch"] <= TOLERANCE
-    (maps,) = OnnxFunction(tmp_path / "weights" / "corner.onnx", 1)(np.zeros((3, 4, 64, 64), np.float32))
-    assert maps.shape == (3, 1, 32, 32)
+    (maps,) = OnnxFunction(tmp_path / "weights" / "corner.onnx", 1)(np.zeros((3, 22, 4, 64, 64), np.float32))
+    assert maps.shape == (3, 22, 32, 32)
     with pytest.raises(ValueError, match="a corner has 64 x 64 pixels: leave height and width out; got 256"):
         run(Trainee("corner", height=256), films, a_recipe(), tmp_path / "run")
 

@@ -6,14 +6,20 @@ the right. So what is learnt of one corner holds for all four; two constant chan
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
+from lumbar.anatomy import LANDMARKS, Corner
 from lumbar.crop import cut, standardised
 from lumbar.geometry import Affine2D, FloatArray
 
 SIZE = 64
 """Rows and columns of the view."""
+
+INPUTS = 4
+"""Channels: the view, its surroundings, and two that tell which corner it is."""
 
 DEPTH = 104.0
 """How long the body's superior endplate would be in the view, in its pixels: twice as long as in a close-up of the body. The view is 0.6 endplates wide."""
@@ -50,16 +56,24 @@ def channels(to_view: Affine2D) -> tuple[Affine2D, Affine2D]:
     return to_view, to_view.then(wider)
 
 
-def cut_corner(pixels: NDArray[np.float32], film_to_view: Affine2D, row: int) -> NDArray[np.float32]:
-    """What the network sees (4, SIZE, SIZE): both channels standardised, and which corner it is."""
-    return with_kind([standardised(*cut(pixels, view, SIZE, SIZE)) for view in channels(film_to_view)], row)
+def cut_corners(
+    pixels: NDArray[np.float32],
+    views: Mapping[int, Affine2D],
+    look: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda crop: crop,
+) -> NDArray[np.float32]:
+    """What the network sees of a film (22, 4, SIZE, SIZE): all 0 for a corner that has no view.
 
-
-def with_kind(seen: list[NDArray[np.float32]], row: int) -> NDArray[np.float32]:
-    """The channels that show the film, and two more: 1 for a posterior corner, else -1, and 1 for an inferior one, else -1."""
-    inferior, posterior = _which(row)
-    kind = [np.full((SIZE, SIZE), 1.0 if yes else -1.0, dtype=np.float32) for yes in (posterior, inferior)]
-    return np.stack([*seen, *kind])
+    views: from the film, by landmark. look: what is done to the grey values before they are standardised. The last two channels are 1 for a
+    posterior corner, else -1, and 1 for an inferior one, else -1.
+    """
+    seen = np.zeros((len(LANDMARKS), INPUTS, SIZE, SIZE), dtype=np.float32)
+    for landmark, view in views.items():
+        for channel, to_channel in enumerate(channels(view)):
+            crop, inside = cut(pixels, to_channel, SIZE, SIZE)
+            seen[landmark, channel] = standardised(look(crop), inside)
+        inferior, posterior = _which(list(Corner).index(LANDMARKS[landmark][1]))
+        seen[landmark, 2], seen[landmark, 3] = 2.0 * posterior - 1, 2.0 * inferior - 1
+    return seen
 
 
 def _which(row: int) -> tuple[bool, bool]:

@@ -30,8 +30,8 @@ class CloseUpNet(SmallUNet):
 
     def forward(self, close_ups: Tensor) -> tuple[Tensor, Tensor]:
         """The maps and the kinds."""
-        maps, deepest = self.maps_and_features(close_ups)
-        return maps, self.kinds(deepest.amax(dim=(2, 3)).float())
+        features = self.features(close_ups)
+        return self.maps_of(features), self.kinds(features[-1].amax(dim=(2, 3)).float())
 
 
 class CloseUpNets(nn.Module):

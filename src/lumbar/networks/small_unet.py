@@ -29,7 +29,7 @@ class Block(nn.Module):
 
 
 class SmallUNet(nn.Module):
-    """From pictures (B, inputs, S, S) to a map for each of `places`; what becomes of it is its heirs' `forward`.
+    """From pictures (B, inputs, S, S) to a map for each of `places`; its heirs' `forward` says what happens between the two halves.
 
     widths: channels at S/2, S/4, S/8 and S/16, two blocks at each.
     """
@@ -49,18 +49,20 @@ class SmallUNet(nn.Module):
         self.up = nn.ModuleList(Block(2 * width, width) for width in widths[:-1])
         self.maps = nn.Conv2d(widths[0], places, 1)
 
-    def maps_and_features(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps (B, places, S/2, S/2) before the softmax, and the deepest features (B, widths[-1], S/16, S/16)."""
-        skips = []
-        x = self.stem(pictures)
+    def features(self, pictures: Tensor) -> list[Tensor]:
+        """(B, widths[k], S / 2^(k+1), S / 2^(k+1)), from the shallowest to the deepest."""
+        found = [self.stem(pictures)]
         for stage in self.down:
-            x = stage(x)
-            skips.append(x)
-        deepest = x
+            found.append(stage(found[-1]))
+        return found[1:]
+
+    def maps_of(self, features: Sequence[Tensor]) -> Tensor:
+        """Maps (B, places, S/2, S/2) before the softmax."""
+        x = features[-1]
         for i in (2, 1, 0):
             deep = F.interpolate(self.narrow[i](x), scale_factor=2, mode="bilinear", align_corners=False)
-            x = self.up[i](torch.cat([skips[i], deep], dim=1))
-        return self.maps(x), deepest
+            x = self.up[i](torch.cat([features[i], deep], dim=1))
+        return torch.as_tensor(self.maps(x))
 
 
 def place_loss(maps: Tensor, places: Tensor) -> Tensor:

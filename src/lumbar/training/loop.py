@@ -151,7 +151,7 @@ def one_step(
     """One batch learnt, at the learning rate that falls due when the share `done` of the training is over; returns the losses."""
     network.train()
     moved = tuple(tensor.to(device) for tensor in batch)
-    images = moved[0].to(memory_format=torch.channels_last)
+    images = moved[0].to(memory_format=torch.channels_last) if moved[0].dim() == 4 else moved[0]
     for group in optimiser.param_groups:
         group["lr"] = recipe.learning_rate * _share_of_rate(recipe.schedule, done, step)
     bf16 = torch.autocast(device.type, torch.bfloat16) if recipe.precision == "bf16" else nullcontext()

@@ -22,11 +22,11 @@ _HALVED_FROM = 1024  # smaller tensors stay fp32: they weigh nothing
 
 
 def export_onnx(
-    network: nn.Module, path: Path, shape: tuple[int, int, int], outputs: tuple[str, ...], card: dict[str, Any]
+    network: nn.Module, path: Path, shape: tuple[int, ...], outputs: tuple[str, ...], card: dict[str, Any]
 ) -> dict[str, float]:
     """Write `path` (.onnx) and its card (.json); returns the two differences that the card holds.
 
-    shape: channels, height and width of an input.
+    shape: of an input, of which height and width come last.
     difference_to_torch: of the file in full precision, on inputs of the size that is read, one film and three at a time,
     relative to the largest value of each output. Raises ValueError where it exceeds `TOLERANCE`.
     change_by_halving: what keeping the weights in half precision then changes, on the same scale.
@@ -52,13 +52,13 @@ def export_onnx(
             raise ValueError(f"ONNX differs from torch by {difference:.1e}, allowed is {TOLERANCE:.0e}: not written")
         onnx.save(_halved(model), aside, format="protobuf")
         measured = {"difference_to_torch": difference, "change_by_halving": compare(network, aside, shape)}
-    about = {**card, "height": shape[1], "width": shape[2], "outputs": list(outputs), **measured}
+    about = {**card, "height": shape[-2], "width": shape[-1], "outputs": list(outputs), **measured}
     with written_aside(path.with_suffix(".json")) as aside:
         aside.write_text(json.dumps(about, indent=1) + "\n")
     return measured
 
 
-def compare(network: nn.Module, path: Path, shape: tuple[int, int, int]) -> float:
+def compare(network: nn.Module, path: Path, shape: tuple[int, ...]) -> float:
     """Largest difference between the ONNX file and torch over all outputs, relative to each output's largest value."""
     function = OnnxFunction(path)
     worst = 0.0

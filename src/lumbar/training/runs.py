@@ -16,7 +16,7 @@ from lumbar.datasets import BuuFolder, Split
 from lumbar.landmarks import close_up, corner_view
 from lumbar.methods import METHODS
 from lumbar.networks.close_up_net import CloseUpNet, CloseUpNets
-from lumbar.networks.corner_net import INPUTS, CornerNet
+from lumbar.networks.corner_net import CORNERS, CornerNet
 from lumbar.networks.method import LandmarkMethod
 from lumbar.networks.yolov8 import yolov8n
 from lumbar.runtime import CLOSE_UP, CORNER, FOLDER
@@ -34,7 +34,7 @@ SIMULATED_EPOCH = 350
 """Films that count as an epoch where they are simulated: as many as the paper trains on in BUU-LSPINE."""
 
 LOCALISER = "yolov8n"
-CLOSE_UP_METHOD, CORNER_METHOD = "close-up-unet", "corner-unet"
+CLOSE_UP_METHOD, CORNER_METHOD = "close-up-unet", "corner-attention-unet"
 
 SHIPPED = Path("shipped")
 """Stands for the weights that came with the package, where there is a choice of what to begin with."""
@@ -155,8 +155,8 @@ def export(stage: str, weights: Path | Sequence[Path], folder: Path, about: str)
     keys = [key for key in found[0] if key not in ("method", "height", "width", "view")]
     validation = {key: ", ".join(each.get(key, "?") for each in found) for key in keys}
     card = {"stage": stage, "method": method, "about": about, "validation": validation}
-    channels = {CLOSE_UP: 2, CORNER: INPUTS}.get(stage, 3)
-    return export_onnx(network, folder / f"{stage}.onnx", (channels, height, width), outputs, card)
+    channels = {CLOSE_UP: (2,), CORNER: (CORNERS, corner_view.INPUTS)}.get(stage, (3,))
+    return export_onnx(network, folder / f"{stage}.onnx", (*channels, height, width), outputs, card)
 
 
 def _filled(stage: str, method: str, weights: Path) -> nn.Module:
