@@ -1,5 +1,7 @@
 """Views of corners: the window, what is learnt from it, and a spine whose corners are looked at once more."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,16 @@ def test_a_sample_shows_the_corners_whose_places_it_gives(mirrored):
         off += (np.abs(places[seen] - MIDDLE).max(axis=1) / DEPTH).tolist()
     assert 24 <= whole <= 38
     assert 0.005 < np.median(off) < 0.06 and max(off) < 0.3
+
+
+def test_a_film_with_few_marks_is_trained_on_whatever_is_left_out():
+    """One body, of which samples leave out upper or lower bodies and single corners, is never all left out; none is refused."""
+    film, rng = simulate_film(77, 0), np.random.default_rng(5)
+    few = np.full((22, 2), np.nan)
+    few[20:] = film.landmarks_px[20:]
+    assert all(np.isfinite(sample(replace(film, landmarks_px=few), rng)[1]).any() for _ in range(60))
+    with pytest.raises(ValueError, match="must have a vertebra whose superior endplate is marked"):
+        sample(replace(film, landmarks_px=np.full((22, 2), np.nan)), rng)
 
 
 def test_corners_hear_of_one_another_and_of_none_that_is_not_there():

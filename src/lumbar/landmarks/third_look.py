@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from lumbar.anatomy import Vertebra, rows_of
+from lumbar.anatomy import LANDMARK_INDEX, Vertebra, corners_of
 from lumbar.geometry import Affine2D, FloatArray
 from lumbar.landmarks.close_up import without_target
 from lumbar.landmarks.consensus import Consensus
@@ -30,9 +30,9 @@ def look_at_corners(found: Consensus, named: NDArray[np.intp], look: Look) -> Co
     """
     corners, covariance = found.candidates.corners.copy(), found.covariance.copy()
     places = {
-        landmark: (int(body), row)
+        LANDMARK_INDEX[vertebra, corner]: (int(body), row)
         for vertebra, body in zip(Vertebra, named, strict=True)
-        for row, landmark in enumerate(range(22)[rows_of(vertebra)])
+        for row, corner in enumerate(corners_of(vertebra))
         if body >= 0 and np.isfinite(found.covariance[body, row]).all()
     }
     if not places:

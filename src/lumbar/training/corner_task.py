@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lumbar.anatomy import LANDMARKS, Vertebra, rows_of
-from lumbar.geometry import FloatArray
+from lumbar.anatomy import LANDMARK_INDEX, Vertebra, corners_of, rows_of
+from lumbar.geometry import Affine2D, FloatArray
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.landmarks.close_up import place_in
 from lumbar.landmarks.corner_view import DEPTH, corner_view, cut_corners
@@ -49,24 +49,23 @@ def sample(
     pixels, points = left.radiograph.pixels, left.landmarks_px
     look = draw_look(rng, randomised) if varied else None
     turned, moved = rng.choice([0.03, 0.05, 0.1]), rng.choice([0.012, 0.02, 0.03])
-    first, last = 0, len(Vertebra)
+    marked = [vertebra for vertebra in Vertebra if np.isfinite(points[rows_of(vertebra)][:2]).all()]
+    if not marked:
+        raise ValueError("a film to train on must have a vertebra whose superior endplate is marked; got none")
     if rng.random() < _UNREAD:
         unread = int(rng.integers(1, 4))
-        first, last = (unread, last) if rng.random() < 0.5 else (first, last - unread)
-    views = {}
-    for vertebra in list(Vertebra)[first:last]:
+        marked = (marked[unread:] if rng.random() < 0.5 else marked[:-unread]) or marked
+    views: dict[int, Affine2D] = {}
+    for vertebra in marked:
         body = points[rows_of(vertebra)]
-        if np.isnan(body[:2]).any():
-            continue
         endplate = _misplaced(body[:2], turned, rng)
         together = rng.normal(0, 0.02 if rng.random() < 0.3 else 0.005, 2)
-        for row, landmark in enumerate(range(len(LANDMARKS))[rows_of(vertebra)]):
+        for row, corner in enumerate(corners_of(vertebra)):
             alone = rng.normal(0, moved if rng.random() < 0.75 else 0.06, 2)
             off = np.clip(together + alone, -0.24, 0.24) * np.linalg.norm(body[0] - body[1])
-            if rng.random() >= _MISSED and not np.isnan(body[row]).any():
-                views[landmark] = corner_view(body[row] + off, endplate, row, "film")
-    if not views:
-        raise ValueError("a film to train on must have a vertebra whose superior endplate is marked; got none")
+            missed = rng.random() < _MISSED and len(views) > 0
+            if not missed and np.isfinite(body[row]).all():
+                views[LANDMARK_INDEX[vertebra, corner]] = corner_view(body[row] + off, endplate, row, "film")
     places = np.full(points.shape, np.nan, dtype=np.float32)
     for landmark, view in views.items():
         places[landmark] = view.apply(points[landmark])

@@ -1,4 +1,4 @@
-"""What training on pictures of one body and of one corner has in common: samples of films, and films held out to choose weights by."""
+"""What training on pictures of bodies and of corners has in common: samples of films, and films held out to choose weights by."""
 
 from __future__ import annotations
 
