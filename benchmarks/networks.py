@@ -40,8 +40,8 @@ from lumbar.methods import METHODS
 from lumbar.networks.close_up_net import CloseUpNet
 from lumbar.networks.corner_net import CORNERS, CornerNet
 from lumbar.networks.yolov8 import yolov8n
-from lumbar.pipeline import Reader
-from lumbar.runtime import FOLDER, PRECISIONS, QUANTISED, OnnxFunction, weights_in
+from lumbar.pipeline import Reader, networks_of
+from lumbar.runtime import FOLDER, PRECISIONS, QUANTISED, OnnxFunction, sha256_of, weights_in
 
 EXAMPLE = Path(__file__).parent.parent / "src" / "lumbar" / "examples" / "study"
 REFERENCE = "vertebra-focused"
@@ -163,19 +163,7 @@ def timed_reader(precision: str = "fp32", now: Callable[[], float] = time.proces
 
         return run
 
-    size = weights["landmarks"].height, weights["landmarks"].width
-    sha256 = {stage: each.sha256 for stage, each in weights.items()}
-    of_stage = {stage: timed(stage) for stage in weights}
-    reader = Reader(
-        of_stage["localiser"],
-        of_stage["landmarks"],
-        weights["localiser"].height,
-        size,
-        sha256,
-        of_stage["close-up"],
-        of_stage["corner"],
-    )
-    return reader, clock
+    return Reader(networks_of(weights, {stage: timed(stage) for stage in weights}), sha256_of(weights)), clock
 
 
 def macs(network: nn.Module, shape: tuple[int, ...]) -> int:

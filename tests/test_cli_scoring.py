@@ -11,7 +11,8 @@ from lumbar.cli.data import FormatName
 from lumbar.datasets import FORMATS
 from lumbar.methods import METHODS
 from lumbar.synthesis.writing import Order, write
-from lumbar.training import TrainedMethod, View, checkpoint
+from lumbar.training import TrainedMethod, checkpoint
+from lumbar.windows import View
 from tests.command import lumbar
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from lumbar.anatomy import Side, Vertebra, rows_of
+from lumbar.calibration import WITH_CORNERS
 from lumbar.evaluation.error_bars import ReadCorners, cross_fitted, fit_error_bars, normalised, within
 from lumbar.films import open_film
 from lumbar.landmarks import SpineLandmarks
 from lumbar.landmarks.consensus import ErrorModel
 from lumbar.landmarks.spine import endplate_depth
-from lumbar.pipeline import WITH_CORNERS, Reader
+from lumbar.pipeline import Reader
 from lumbar.reading import Reading
 from lumbar.runtime import CORNER_ERRORS, FOLDER, errors_json, fitted_errors, sha256_of, weights_in
 from lumbar.synthesis import simulate_film

@@ -7,13 +7,15 @@ import pytest
 
 from lumbar import pipeline
 from lumbar.anatomy import Side, Vertebra
+from lumbar.calibration import WITH_CORNERS, WITHOUT_CLOSE_UPS
 from lumbar.landmarks import SpineLandmarks
 from lumbar.landmarks.same_names import name_together
 from lumbar.landmarks.spine import endplate_depth
-from lumbar.pipeline import CHECK_NAMES, RENAMED, TOLD, UNLIKE_OTHERS, UPSIDE_DOWN, Reader
+from lumbar.pipeline import CHECK_NAMES, RENAMED, TOLD, UNLIKE_OTHERS, UPSIDE_DOWN, Reader, networks_of
 from lumbar.radiograph import PixelSpacing, Radiograph
 from lumbar.reading import NO_SPINE, Reading
 from lumbar.runtime import CLOSE_UP, CORNER, FOLDER, network_at, weights_in
+from lumbar.search import Networks
 from lumbar.synthesis import simulate_film
 from lumbar.windows import window_around
 
@@ -125,9 +127,7 @@ def with_localiser(change) -> Reader:
         (output,) = network["localiser"](batch)
         return (np.concatenate(change(output[:, :4], output[:, 4:]), axis=1),)
 
-    size = weights["landmarks"].height, weights["landmarks"].width
-    networks = localiser, network["landmarks"]
-    return Reader(*networks, weights["localiser"].height, size, {}, network[CLOSE_UP], network[CORNER])
+    return Reader(networks_of(weights, {**network, "localiser": localiser}), {})
 
 
 @pytest.mark.parametrize(("margin", "found"), [(0.1, Side.LEFT), (0.4, Side.RIGHT)])
@@ -165,7 +165,7 @@ def test_a_reader_takes_any_function_for_a_network():
     def never(batch):
         raise AssertionError("there is no box to look into")
 
-    blind = Reader(blind_localiser, never, 64, (64, 32), {})
+    blind = Reader(Networks(blind_localiser, never, 64, (64, 32)), {})
     assert blind.read(a_clear_film().radiograph).box is None
 
 
@@ -272,7 +272,7 @@ def test_who_reads_is_asked_to_check_names_that_are_doubtful(reader, monkeypatch
 def test_the_close_up_brings_the_corners_nearer(reader):
     """The paper's two stages alone, and with ours: the same films, whose names both have right."""
     alone = Reader.of({stage: w for stage, w in weights_in(FOLDER).items() if stage not in (CLOSE_UP, CORNER)}, 1)
-    assert (alone.calibration, reader.calibration) == (pipeline.WITHOUT_CLOSE_UPS, pipeline.WITH_CORNERS)
+    assert (alone.calibration, reader.calibration) == (WITHOUT_CLOSE_UPS, WITH_CORNERS)
     medians = []
     for each in (alone, reader):
         found = [errors(each.read(f.radiograph), f.landmarks_px) for f in map(a_clear_film, range(3))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import numpy as np
 
 from lumbar.anatomy import Side
@@ -10,6 +12,13 @@ from lumbar.radiograph import Radiograph
 
 Window = tuple[float, float, float, float]
 """(x0, y0, x1, y1)."""
+
+
+class View(StrEnum):
+    """What of a film a landmark network sees: a crop around the lumbosacral box, or all of it, the paper's ablation without a localiser."""
+
+    BOX = "box"
+    FILM = "film"
 
 
 def boxes_like(box: FloatArray) -> list[FloatArray]:

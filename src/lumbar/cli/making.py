@@ -23,6 +23,7 @@ from lumbar.cli.terminal import (
     with_progress,
     write_whole,
 )
+from lumbar.windows import View
 
 
 class FilmFormat(StrEnum):
@@ -95,13 +96,6 @@ class Stage(StrEnum):
     CORNER = "corner"
 
 
-class Seen(StrEnum):
-    """A crop around the lumbosacral box, or the whole film: the paper's ablation without a localiser."""
-
-    BOX = "box"
-    FILM = "film"
-
-
 def train(
     stage: Annotated[Stage, typer.Argument(help="Which network.")],
     out: OutFolder,
@@ -114,7 +108,7 @@ def train(
         float, typer.Option(min=0, max=1, help="Share of simulated films beside the folder's, to train on.")
     ] = 0.0,
     method: Annotated[str, typer.Option(help="Landmark method.")] = "lsld-net",
-    view: Annotated[Seen, typer.Option(help="What the landmark network sees of a film.")] = Seen.BOX,
+    view: Annotated[View, typer.Option(help="What the landmark network sees of a film.")] = View.BOX,
     randomised: Annotated[float, typer.Option(min=0, max=1, help="Share of samples that look like no film.")] = 0.0,
     height: Annotated[int | None, typer.Option(help="Input height; 1024 (landmarks) or 640 (localiser).")] = None,
     width: Annotated[int | None, typer.Option(help="Input width; half the height, or the height.")] = None,
@@ -157,7 +151,7 @@ def train(
     )
     best = or_usage(
         lambda: training.run(
-            training.Trainee(stage.value, method, height, width, training.View(view), randomised),
+            training.Trainee(stage.value, method, height, width, view, randomised),
             training.films_of(data, seed, first_films, split, simulated),
             recipe,
             out,

@@ -39,6 +39,8 @@ _ROUNDS = 3
 Names = NDArray[np.intp]
 """(6,): index of each level's candidate, -1 for none."""
 
+NO_NAMES: Names = np.full(LEVELS, -1, dtype=np.intp)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Together:

@@ -1,6 +1,5 @@
 """One plain training loop for both networks, the export of what it made, and a trained method at work."""
 
-from lumbar.training.landmark_task import View
 from lumbar.training.loop import Recipe
 from lumbar.training.prediction import TrainedMethod, shipped_localiser
 from lumbar.training.quantisation import quantise
@@ -10,7 +9,6 @@ __all__ = [
     "Recipe",
     "TrainedMethod",
     "Trainee",
-    "View",
     "export",
     "films_in",
     "films_of",

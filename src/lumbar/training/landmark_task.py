@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 from functools import partial
 
 import cv2
@@ -20,16 +19,10 @@ from lumbar.training.augmentation import crop_window, draw_look, film_window, se
 from lumbar.training.loop import Recipe, Task
 from lumbar.training.ranks import Ranks
 from lumbar.training.stream import Films, FilmStream, batches, visible_only
+from lumbar.windows import View
 
 FILL = (0.42, 1.0)
 """Shares of the crop's height that L1 to S1 take in training."""
-
-
-class View(StrEnum):
-    """What of a film a landmark network sees: a crop around the lumbosacral box, or all of it."""
-
-    BOX = "box"
-    FILM = "film"
 
 
 def landmark_task(

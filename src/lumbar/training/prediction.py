@@ -17,9 +17,9 @@ from lumbar.networks.method import LandmarkMethod
 from lumbar.pipeline import Reader
 from lumbar.radiograph import Radiograph
 from lumbar.training import checkpoint
-from lumbar.training.landmark_task import View, read_crop
+from lumbar.training.landmark_task import read_crop
 from lumbar.training.runs import load_weights, method_called
-from lumbar.windows import upright_frame, whole_film, window_around
+from lumbar.windows import View, upright_frame, whole_film, window_around
 
 FILL = 0.75
 """The share of the crop's height that the localiser's box takes: about the middle of what training shows."""

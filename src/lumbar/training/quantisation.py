@@ -15,9 +15,9 @@ from onnx import TensorProto, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from lumbar.pipeline import Reader
+from lumbar.pipeline import Reader, networks_of
 from lumbar.radiograph import Radiograph
-from lumbar.runtime import CLOSE_UP, CORNER, QUANTISED, OnnxFunction, Weights
+from lumbar.runtime import CLOSE_UP, QUANTISED, OnnxFunction, Weights, sha256_of
 from lumbar.whole_file import written_aside
 
 Batch = NDArray[np.float32]
@@ -65,15 +65,7 @@ def _seen(weights: Mapping[str, Weights], films: Iterable[Radiograph]) -> dict[s
 
         return run
 
-    reader = Reader(
-        noting("localiser"),
-        noting("landmarks"),
-        weights["localiser"].height,
-        (weights["landmarks"].height, weights["landmarks"].width),
-        {stage: each.sha256 for stage, each in weights.items()},
-        noting(CLOSE_UP) if CLOSE_UP in weights else None,
-        noting(CORNER) if CORNER in weights else None,
-    )
+    reader = Reader(networks_of(weights, {stage: noting(stage) for stage in weights}), sha256_of(weights))
     for film in films:
         reader.read(film)
     if not all(seen.values()):

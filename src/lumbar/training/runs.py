@@ -24,11 +24,12 @@ from lumbar.training import checkpoint
 from lumbar.training.close_up_task import close_up_task
 from lumbar.training.corner_task import corner_task
 from lumbar.training.exported import load_exported
-from lumbar.training.landmark_task import View, landmark_task
+from lumbar.training.landmark_task import landmark_task
 from lumbar.training.localiser_task import FACINGS, localiser_task
 from lumbar.training.loop import Recipe, Task, train
 from lumbar.training.onnx_export import export_onnx
 from lumbar.training.stream import Films
+from lumbar.windows import View
 
 SIMULATED_EPOCH = 350
 """Films that count as an epoch where they are simulated: as many as the paper trains on in BUU-LSPINE."""
