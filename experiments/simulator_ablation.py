@@ -2,11 +2,14 @@
 
     python experiments/simulator_ablation.py train OUT [--without PART | --data FOLDER] [--stage STAGE] [--steps N] [--seed S]
     python experiments/simulator_ablation.py score FOLDER OUT...
+    python experiments/simulator_ablation.py read FOLDER WEIGHTS...
 
 FOLDER holds annotated films as BUU-LSPINE's csv has them. Each film is read through the same 40 crops around its true points, of
 many sizes and places, one by one and without any vote: so names that flip with the crop are counted. The close-up network sees each film in
 the same 240 close-ups of some body or of none, as far off as it is trained to see them, the corner network all corners of each 20 times so; it
 gives no names. Nothing is chosen by these scores.
+`read` scores whole readings: WEIGHTS are folders with what `lumbar export` made of a run of each stage, and the localiser is the one that ships. Each
+film is cut to the same 12 rectangles around its spine, and read as the reader always does, though never refused.
 With --data the films come from a folder that `lumbar synthesise` wrote, such as one of an earlier simulator, and the weights that are
 scored are the last ones.
 """
@@ -14,6 +17,7 @@ scored are the last ones.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +27,15 @@ from torch import nn
 from lumbar.crop import network_input
 from lumbar.datasets import BuuFolder
 from lumbar.evaluation.read_case import SHIFT
+from lumbar.geometry import FloatArray
 from lumbar.landmarks import close_up, corner_view
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.landmarks.spine import endplate_depth
 from lumbar.methods import METHODS
 from lumbar.networks.close_up_net import CloseUpNet
 from lumbar.networks.corner_net import CornerNet
-from lumbar.runtime import CLOSE_UP, CORNER
+from lumbar.pipeline import Reader
+from lumbar.runtime import CLOSE_UP, CORNER, FOLDER, STAGES, load_weights
 from lumbar.synthesis import Part, simulate_film
 from lumbar.training import Recipe, checkpoint, corner_task
 from lumbar.training.augmentation import crop_window, seen_through
@@ -43,6 +49,7 @@ METHOD, HEIGHT, WIDTH = "lsld-net-levels", 256, 128
 BATCHES = {"landmarks": 8, CLOSE_UP: 64, CORNER: 6}
 CROPS, FILLS = 40, (0.45, 0.95)
 CLOSE_UPS, CORNERS = 240, 20
+CUTTINGS = 12
 HELD_OUT = 990_000
 
 
@@ -65,6 +72,9 @@ def main() -> None:
     scoring = commands.add_parser("score")
     scoring.add_argument("folder", type=Path)
     scoring.add_argument("runs", type=Path, nargs="+")
+    reading = commands.add_parser("read")
+    reading.add_argument("folder", type=Path)
+    reading.add_argument("runs", metavar="weights", type=Path, nargs="+")
     given = arguments.parse_args()
     torch.set_num_threads(1)
     if given.command == "train":
@@ -74,10 +84,11 @@ def main() -> None:
         epochs = 2 if given.data is None else 1
         recipe = budget(given.stage, given.steps, given.seed, epochs, given.precision, given.workers)
         train_on(films, given.out, about, given.stage, recipe, torch.device(given.device))
-    else:
-        print(f"{'run':32} names off  median  mean (capped at half a depth)")
-        for run in given.runs:
-            print(f"{run.name:32} " + "  ".join(f"{figure:.4f}" for figure in score(given.folder, run)))
+        return
+    print(f"{'':32} names off  median  mean (each error capped at half a depth)")
+    scored = score if given.command == "score" else score_readings
+    for run in given.runs:
+        print(f"{run.name:32} " + "  ".join(f"{figure:.4f}" for figure in scored(given.folder, run)), flush=True)
 
 
 def films_without(left_out: frozenset[Part], seed: int) -> Films:
@@ -155,10 +166,35 @@ def score_corners(films: BuuFolder, network: nn.Module) -> tuple[float, float, f
     return float("nan"), figures["median"], figures["error"]
 
 
+def score_readings(folder: Path, weights: Path) -> tuple[float, float, float]:
+    """Of whole readings with the networks in a folder; the facing is given."""
+    networks = {stage: load_weights(FOLDER if stage == "localiser" else weights, stage) for stage in STAGES}
+    reader = Reader.of(networks, threads=1)
+    reader.calibration = replace(reader.calibration, least_box_score=0.0, least_confidence=0.0)
+    films, errors = BuuFolder.open(folder), []
+    for index in range(len(films)):
+        film, rng = films[index], np.random.default_rng(index)
+        for _ in range(CUTTINGS):
+            part = a_cutting(film, rng)
+            found = reader.read(part.radiograph).landmarks.points_px
+            errors.append(np.linalg.norm(found - part.landmarks_px, axis=1) / endplate_depth(part.landmarks_px))
+    return figures_of(errors)
+
+
+def a_cutting(film: AnnotatedFilm, rng: np.random.Generator) -> AnnotatedFilm:
+    """A rectangle of the film that holds all its points, and of what is around them on each side a tenth to all."""
+    points, size = film.landmarks_px, np.array([film.radiograph.width, film.radiograph.height])
+    low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
+    x0, y0 = np.floor(low * (1 - rng.uniform(0.1, 1.0, 2))).astype(int)
+    x1, y1 = np.ceil(high + (size - high) * rng.uniform(0.1, 1.0, 2)).astype(int)
+    radiograph = replace(film.radiograph, pixels=film.radiograph.pixels[y0:y1, x0:x1])
+    return AnnotatedFilm(radiograph, points - np.array([x0, y0]))
+
+
 def score_crops(films: BuuFolder, network: nn.Module) -> tuple[float, float, float]:
     """Of the landmark network."""
     method = METHODS[METHOD]()
-    errors, shifted = [], []
+    errors = []
     for index in range(len(films)):
         film: AnnotatedFilm = films[index]
         rng = np.random.default_rng(index)
@@ -166,11 +202,15 @@ def score_crops(films: BuuFolder, network: nn.Module) -> tuple[float, float, flo
             window = crop_window(film.landmarks_px, HEIGHT, WIDTH, rng.uniform(*FILLS), rng, roll_deg=2.0)
             image = seen_through(film.radiograph.pixels, window, HEIGHT, WIDTH, None, rng)
             found, truth = read_crop(method, network, network_input([image])[0]), window.apply(film.landmarks_px)
-            error = np.linalg.norm(found.points_px - truth, axis=1) / endplate_depth(truth)
-            shifted.append(bool(np.nanmedian(error) > SHIFT) if (~np.isnan(error)).any() else True)
-            errors.append(np.nan_to_num(error, nan=0.5))
-    every = np.array(errors)
-    return float(np.mean(shifted)), float(np.median(every)), float(np.minimum(every, 0.5).mean())
+            errors.append(np.linalg.norm(found.points_px - truth, axis=1) / endplate_depth(truth))
+    return figures_of(errors)
+
+
+def figures_of(errors: list[FloatArray]) -> tuple[float, float, float]:
+    """Share of views (22,) each with names off or nothing found; median and capped mean error, a missed corner counting as half a depth."""
+    off = [not np.isfinite(error).any() or np.nanmedian(error) > SHIFT for error in errors]
+    every = np.nan_to_num(np.array(errors), nan=0.5)
+    return float(np.mean(off)), float(np.median(every)), float(np.minimum(every, 0.5).mean())
 
 
 if __name__ == "__main__":

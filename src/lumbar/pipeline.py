@@ -95,8 +95,7 @@ class Reader:
 
     def box(self, radiograph: Radiograph, anterior: Side) -> FloatArray | None:
         """The lumbosacral area (x0, y0, x1, y1) in the upright frame; None where the film shows no lumbar spine."""
-        located = Located.on(radiograph, self._networks)
-        box, score = located.box(radiograph, anterior, self._networks.localiser_size)
+        box, score = Located.on(radiograph, self._networks).box(anterior)
         return None if score < self.calibration.least_box_score else box
 
     def _reading(

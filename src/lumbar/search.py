@@ -74,8 +74,10 @@ class Networks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Located:
-    """What the localiser says of a film as it is and of its mirror image: its raw outputs (6, N), those that have the anterior on the left first."""
+    """What the localiser says of a film: its raw outputs (6, N) for the film as it is and for its mirror image, in pixels of its own square input."""
 
+    radiograph: Radiograph
+    size: int
     outputs: tuple[NDArray[Any], NDArray[Any]]
 
     @classmethod
@@ -86,7 +88,7 @@ class Located:
         view = letterbox(whole_film(radiograph, upright), size, size, "upright", "crop")
         crop = standardised(*cut(radiograph.pixels, upright.then(view), size, size))
         (outputs,) = networks.localiser(network_input([crop, crop[:, ::-1]]))
-        return cls((outputs[0], outputs[1]))
+        return cls(radiograph, size, (outputs[0], outputs[1]))
 
     def facing(self) -> tuple[Side, float]:
         """Which side the anterior seems to be on, and by how much: a side's score is the mean of what the film and its mirror image say."""
@@ -94,10 +96,10 @@ class Located:
         left, right = float(as_it_is[0] + as_mirrored[1]) / 2, float(as_it_is[1] + as_mirrored[0]) / 2
         return (Side.LEFT, left - right) if left >= right else (Side.RIGHT, right - left)
 
-    def box(self, radiograph: Radiograph, anterior: Side, size: int) -> tuple[FloatArray, float]:
+    def box(self, anterior: Side) -> tuple[FloatArray, float]:
         """The lumbosacral area (x0, y0, x1, y1) in the upright frame of the film facing so, and its score."""
-        window = whole_film(radiograph, upright_frame(radiograph, anterior))
-        view = letterbox(window, size, size, "upright", "crop")
+        window = whole_film(self.radiograph, upright_frame(self.radiograph, anterior))
+        view = letterbox(window, self.size, self.size, "upright", "crop")
         edges, score, _ = best_box(self.outputs[int(anterior is Side.RIGHT)])
         return view.inverse.apply(edges.reshape(2, 2)).ravel(), float(score)
 
@@ -167,7 +169,7 @@ class Search:
 
         doubt: where the first look is less sure, they are looked for thoroughly; 0: by the first look alone.
         """
-        box, score = located.box(self.radiograph, self.anterior, self.networks.localiser_size)
+        box, score = located.box(self.anterior)
         nothing = Sight(self.anterior, self.upright, None, NO_NAMES, score)
         if score < self.calibration.least_box_score:
             return nothing
