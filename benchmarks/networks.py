@@ -57,6 +57,8 @@ def main() -> None:
     arguments.add_argument("--methods", nargs="+", choices=tuple(METHODS), default=tuple(METHODS))
     arguments.add_argument("--json", type=Path)
     given = arguments.parse_args()
+    if given.rounds < 2:
+        arguments.error(f"--rounds must be 2 or more, since the first loads what is loaded late; got {given.rounds}")
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         figures = measured(Path(folder), {REFERENCE: None, **dict.fromkeys(given.methods)}.keys(), given.rounds)
