@@ -85,7 +85,7 @@ def main() -> None:
         recipe = budget(given.stage, given.steps, given.seed, epochs, given.precision, given.workers)
         train_on(films, given.out, about, given.stage, recipe, torch.device(given.device))
         return
-    print(f"{'':32} names off  median  mean (each error capped at half a depth)")
+    print(f"{'':32} names off  median  mean (capped at half a depth, but for the corner network)")
     scored = score if given.command == "score" else score_readings
     for run in given.runs:
         print(f"{run.name:32} " + "  ".join(f"{figure:.4f}" for figure in scored(given.folder, run)), flush=True)
