@@ -162,6 +162,14 @@ def test_a_body_that_was_missed_is_found_and_named(missed):
     assert landmarks.points_px[rows][:2] == pytest.approx(TRUTH[rows][:2], abs=1e-6)
 
 
+def test_an_l5_that_has_slipped_far_down_a_steep_sacrum_keeps_its_name():
+    """Its centre lies below the middle of S1's endplate on the film, so centres from top to bottom are not L1 to S1."""
+    slipped = on_film(a_spine({"L5/S1": 75}, {"L5/S1": 12}, sacral_slope_deg=70)).points_px
+    assert slipped[rows_of(Vertebra.L5)].mean(axis=0)[1] > slipped[rows_of(Vertebra.S1)].mean(axis=0)[1]
+    landmarks = named_landmarks(look_closer(seen(slipped, error_px=4.0), Knowing(slipped)), EXACT)
+    assert landmarks.points_px == pytest.approx(slipped, abs=1e-6)
+
+
 def test_two_candidates_for_one_body_become_one():
     once = seen(TRUTH)
     a = once.candidates

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lumbar.anatomy import Vertebra
 from lumbar.geometry import FloatArray
-from lumbar.landmarks.decoding import NO_CANDIDATES, Candidates, name_by_level
+from lumbar.landmarks.decoding import NO_CANDIDATES, Candidates, downwards, name_by_level
 from lumbar.landmarks.spine import COUNT, SpineLandmarks
 from lumbar.windows import Window
 
@@ -106,9 +106,10 @@ def agree(looks: Sequence[tuple[Candidates, Window]]) -> Consensus:
                 corners[one_each].var(axis=0, ddof=1) if len(one_each) > 1 else np.full((4, 2), np.nan),
             )
         )
-    bodies.sort(key=lambda body: float(body[0][1]))
     middle, outline, score, variance = (np.array(part) for part in zip(*bodies, strict=True))
-    return Consensus(Candidates(middle, outline, score), variance[..., None] * np.eye(2))
+    order = downwards(outline)
+    found = Candidates(middle[order], outline[order], score[order])
+    return Consensus(found, variance[order][..., None] * np.eye(2))
 
 
 def _inside(point: FloatArray, window: Window) -> bool:

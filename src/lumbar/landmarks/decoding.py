@@ -27,7 +27,7 @@ _MISPLACED_MOST = 8.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Bodies that may be one of the six, in pixels of one frame, from the top of the film downwards.
+    """Bodies that may be one of the six, in pixels of one frame, from the top of the film downwards (`downwards`).
 
     centres (N, 2); corners (N, 4, 2) in the order of `anatomy.Corner`; scores (N, K) of each heatmap channel in [0, 1].
     """
@@ -42,6 +42,24 @@ class Candidates:
     def mapped(self, to: Affine2D) -> Candidates:
         """The same candidates in another frame."""
         return Candidates(to.apply(self.centres), to.apply(self.corners), self.scores)
+
+
+def downwards(corners: FloatArray) -> NDArray[np.intp]:
+    """The order of bodies (N, 4, 2), anterior on the left, from the top of the spine downwards: by how many of the others lie below each.
+
+    Which of two lies below the other is told along the mean of their axes. Heights on the film would not do: the centre of an L5 that has slipped far
+    down a steep sacrum is lower than the middle of S1's endplate.
+
+    >>> l5 = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 8.0], [10.0, 8.0]])
+    >>> s1 = np.array([[8.0, 8.0], [14.0, 0.0], [13.0, 13.0], [19.0, 5.0]])  # the middle of its endplate is at (11, 4), L5's centre at (5, 4)
+    >>> downwards(np.stack([s1, l5])).tolist()
+    [1, 0]
+    """
+    along = corners[:, 1] - corners[:, 0]
+    axis = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.maximum(np.linalg.norm(along, axis=1), 1e-6)[:, None]
+    middle = corners[:, :2].mean(axis=1)
+    below = ((middle - middle[:, None]) * (axis + axis[:, None])).sum(axis=-1) > 0
+    return np.argsort(-below.sum(axis=1), kind="stable")
 
 
 NO_CANDIDATES = Candidates(np.zeros((0, 2)), np.zeros((0, 4, 2)), np.zeros((0, VERTEBRAE)))
@@ -61,8 +79,6 @@ def find_candidates(
     rows, columns = np.nonzero((best >= around) & (best > _LEAST_SCORE))
     strongest = np.argsort(-best[rows, columns])[:_MOST]
     rows, columns = rows[strongest], columns[strongest]
-    by_height = np.argsort(rows, kind="stable")
-    rows, columns = rows[by_height], columns[by_height]
     centres, corners = np.zeros((len(rows), 2)), np.zeros((len(rows), 4, 2))
     for i, (row, column) in enumerate(zip(rows, columns, strict=True)):
         y, x = np.mgrid[
@@ -75,8 +91,9 @@ def find_candidates(
         centre = cell + centre_offset[:, y, x].T
         centres[i] = weight @ centre
         corners[i] = centres[i] + (weight @ corner_offset[:, y, x].T).reshape(4, 2)
+    order, scores = downwards(corners), heatmap[:, rows, columns].T.astype(np.float64)
     # Cell (0, 0) spans 0..1, pixel (0, 0) is centred on 0.
-    return Candidates(centres * STRIDE - 0.5, corners * STRIDE - 0.5, heatmap[:, rows, columns].T.astype(np.float64))
+    return Candidates(centres[order] * STRIDE - 0.5, corners[order] * STRIDE - 0.5, scores[order])
 
 
 def _nearest_to(

@@ -11,7 +11,7 @@ from lumbar.anatomy import Vertebra
 from lumbar.geometry import Affine2D, FloatArray
 from lumbar.landmarks.close_up import KINDS, NO_BODY, CloseUp, close_up_of, without_target
 from lumbar.landmarks.consensus import Consensus
-from lumbar.landmarks.decoding import Candidates
+from lumbar.landmarks.decoding import Candidates, downwards
 
 Look = Callable[[Sequence[Affine2D]], list[CloseUp]]
 """Close-ups through these maps from the candidates' frame, answered."""
@@ -38,11 +38,11 @@ def look_closer(found: Consensus, look: Look) -> Consensus:
     The covariance of a corner becomes the close-up's, in squared pixels of the candidates' frame, without the width that the
     targets have; scores become those of both networks together.
     """
-    seen = _each_once(_looked_at(_worth_a_look(found), look)[0])
+    seen = _each_once(looked_at(_worth_a_look(found), look)[0])
     missed = _unseen_neighbours(seen.candidates)
     if len(missed.candidates) == 0:
         return seen
-    more, _ = _looked_at(missed, look)
+    more, _ = looked_at(missed, look)
     convincing = more.candidates.scores.max(axis=1) >= (_UNSEEN ** (1 - KIND_WEIGHT)) * _NEW_BODY**KIND_WEIGHT
     return _each_once(_joined(seen, _only(more, np.nonzero(convincing)[0])))
 
@@ -61,17 +61,17 @@ def look_there(
         if named[level] >= 0:
             scores[i] = np.maximum(scores[i], own.scores[named[level]])
     unseen = np.full((len(places), 4, 2, 2), np.nan)
-    there, bodies = _looked_at(Consensus(Candidates(corners.mean(axis=1), corners, scores), unseen), look)
+    there, bodies = looked_at(Consensus(Candidates(corners.mean(axis=1), corners, scores), unseen), look)
     both = _joined(found, _only(there, np.nonzero(bodies >= _NEW_BODY)[0]))
-    downwards = np.argsort(both.candidates.centres[:, 1], kind="stable")
-    return _only(both, downwards), np.argsort(downwards)[: len(own)]
+    order = downwards(both.candidates.corners)
+    return _only(both, order), np.argsort(order)[: len(own)]
 
 
 def _worth_a_look(found: Consensus) -> Consensus:
     return _only(found, np.nonzero(found.candidates.scores.max(axis=1, initial=0) >= LEAST_SCORE)[0])
 
 
-def _looked_at(found: Consensus, look: Look) -> tuple[Consensus, FloatArray]:
+def looked_at(found: Consensus, look: Look) -> tuple[Consensus, FloatArray]:
     """The candidates as close-ups show them, and how likely each is a body at all (N,)."""
     candidates = found.candidates
     if len(candidates) == 0:
@@ -131,7 +131,8 @@ def _each_once(found: Consensus) -> Consensus:
     for i in np.argsort(-candidates.scores.max(axis=1, initial=0)):
         if all(np.linalg.norm(endplates[i] - endplates[k]) > _SAME_ENDPLATE * depth[k] for k in kept):
             kept.append(int(i))
-    return _only(found, np.array(sorted(kept, key=lambda i: candidates.centres[i, 1]), dtype=np.intp))
+    best = _only(found, np.array(kept, dtype=np.intp))
+    return _only(best, downwards(best.candidates.corners))
 
 
 def _only(found: Consensus, rows: NDArray[np.intp]) -> Consensus:

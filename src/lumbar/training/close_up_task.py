@@ -56,7 +56,7 @@ def sample(
     left = film.facing_left()
     pixels, points = left.radiograph.pixels, left.landmarks_px
     body = _some_body(points, rng)
-    view = close_up_of(_misplaced(body.endplate, rng), "film")
+    view = close_up_of(misplaced(body.endplate, rng), "film")
     look = draw_look(rng, randomised) if varied else None
     seen = []
     for channel in close_up.channels(view):
@@ -105,7 +105,7 @@ def _nothing(points: FloatArray, vertebra: Vertebra, rng: np.random.Generator) -
     return moved
 
 
-def _misplaced(endplate: FloatArray, rng: np.random.Generator) -> FloatArray:
+def misplaced(endplate: FloatArray, rng: np.random.Generator) -> FloatArray:
     """The endplate as a first look may give it: moved, turned and longer or shorter."""
     wide = 2.0 if rng.random() < 0.25 else 1.0
     along = endplate[1] - endplate[0]
