@@ -16,11 +16,16 @@ from lumbar.landmarks.consensus import Consensus, ErrorModel, named_landmarks
 from lumbar.landmarks.corner_view import DEPTH, SIZE, corner_view, cut_corners
 from lumbar.landmarks.decoding import Candidates
 from lumbar.landmarks.third_look import SHARE, look_at_corners
+from lumbar.networks.close_up_net import CloseUpNet
 from lumbar.networks.corner_net import CornerNet
 from lumbar.pipeline import Reader
 from lumbar.runtime import CLOSE_UP, CORNER, FOLDER, weights_in
 from lumbar.synthesis import simulate_film
-from lumbar.training.corner_task import sample
+from lumbar.training import Recipe
+from lumbar.training.corner_task import corner_task, sample
+from lumbar.training.exported import load_exported
+from lumbar.training.seen import SeenByCloseUps
+from lumbar.training.stream import Films
 from tests.spines import a_spine, on_film
 
 MIDDLE = (SIZE - 1) / 2
@@ -88,6 +93,71 @@ def test_a_film_with_few_marks_is_trained_on_whatever_is_left_out():
     assert all(np.isfinite(sample(replace(film, landmarks_px=few), rng)[1]).any() for _ in range(60))
     with pytest.raises(ValueError, match="must have a vertebra whose superior endplate is marked"):
         sample(replace(film, landmarks_px=np.full((22, 2), np.nan)), rng)
+
+
+def test_where_close_ups_have_looked_most_samples_show_corners_where_they_see_them():
+    """Off in their views as far as those are off, the view's middle being there; a body they do not see is not shown."""
+    film, rng = simulate_film(77, 0).facing_left(), np.random.default_rng(5)
+    depth = np.linalg.norm(film.landmarks_px[0] - film.landmarks_px[1])
+    away = film.landmarks_px + 0.1 * depth * np.array([1.0, 0.0])
+    away[rows_of(Vertebra.L3)] = np.nan
+    seen = replace(film, seen_px=away)
+    shown = [sample(seen, rng)[1] for _ in range(60)]
+    off = np.array([np.nanmedian(np.linalg.norm(places - MIDDLE, axis=1)) / DEPTH for places in shown])
+    as_seen = off > 0.07
+    assert 27 <= as_seen.sum() <= 51  # two of three
+    assert 0.095 < np.median(off[as_seen]) < 0.115 and np.ptp(off[as_seen]) > 0.03
+    assert not any(np.isfinite(places[rows_of(Vertebra.L3)]).any() for places in np.array(shown)[as_seen])
+    assert any(np.isfinite(places[rows_of(Vertebra.L3)]).any() for places in np.array(shown)[~as_seen])
+    nothing = replace(film, seen_px=np.full((22, 2), np.nan))
+    assert all(np.isfinite(sample(nothing, rng)[1]).any() for _ in range(20))
+
+
+def test_films_that_close_ups_place_badly_are_shown_more_often():
+    film = simulate_film(77, 0)
+    depth = np.linalg.norm(film.landmarks_px[0] - film.landmarks_px[1])
+
+    def shown(off: float) -> int:
+        """How many films are opened for ninety samples."""
+        placed = replace(film, seen_px=film.landmarks_px + off * depth * np.array([0.0, 1.0]))
+        opened = []
+        films = Films(lambda index: opened.append(index) or placed, lambda index: placed, 1)
+        task = corner_task(Recipe(batch_size=1, workers=0), films)
+        batches = task.batches(0)
+        for _ in range(90):
+            next(batches)
+        return len(opened)
+
+    often, sometimes, seldom = (shown(off) for off in (0.005, 0.027, 0.06))
+    assert often > sometimes > seldom
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_close_ups_that_ship_see_the_corners_of_a_film_and_remember_it(mirrored):
+    film = simulate_film(77, 0)
+    film = film.mirrored() if mirrored else film
+    network = Counting(CloseUpNet())
+    load_exported(network.network, FOLDER / "close-up.onnx", [torch.randn(16, 2, 128, 128)])
+    look = SeenByCloseUps(network)
+    once, again = look(film), look(film)
+    depth = np.linalg.norm(film.landmarks_px[0] - film.landmarks_px[1])
+    assert np.linalg.norm(once.seen_px - film.landmarks_px, axis=1).max() < 0.15 * depth
+    assert network.asked == 2 and (once.seen_px == again.seen_px).all()
+    assert once.mirrored().seen_px == pytest.approx(film.mirrored().landmarks_px, abs=0.15 * depth)
+    unmarked = look(replace(film, landmarks_px=np.full((22, 2), np.nan)))
+    assert network.asked == 2 and np.isnan(unmarked.seen_px).all()
+
+
+class Counting(torch.nn.Module):
+    """A network that counts how often it is asked."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network, self.asked = network, 0
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.asked += 1
+        return self.network(images)
 
 
 def test_corners_hear_of_one_another_and_of_none_that_is_not_there():

@@ -104,6 +104,14 @@ def test_samples_that_look_like_no_film_are_trained_on_and_choose_no_weights(fil
     np.testing.assert_array_equal(shown, also_shown)
 
 
+def test_corners_learn_from_what_close_ups_see(tmp_path, films):
+    """Close-ups look in the processes that make samples, and at the films that weights are chosen by; other stages have none to learn from."""
+    best = run(Trainee("corner", close_up=SHIPPED), films, a_recipe(workers=1), tmp_path)
+    assert float(checkpoint.read_tensors(best)[1]["median"]) > 0
+    with pytest.raises(ValueError, match="close_up is for the stage corner alone; got it with landmarks"):
+        Trainee("landmarks", close_up=SHIPPED)
+
+
 def test_a_killed_run_leaves_a_checkpoint_that_goes_on(tmp_path, buu_folder):
     """kill -9 in the midst of a run; the same command then ends it."""
     command = [sys.executable, "-m", "lumbar", "train", "landmarks", "--out", str(tmp_path), "--data", str(buu_folder)]
@@ -160,6 +168,7 @@ def test_films_of_a_folder_are_counted_and_an_empty_folder_is_refused(tmp_path, 
         (tiny("lsld-net"), {"device": "tpu"}, "device must be auto, cpu or cuda; got 'tpu'"),
         (tiny("lsld-net"), {"start_from": Path("nowhere")}, "no weights at nowhere"),
         (tiny("lsld-net"), {"start_from": Path("nowhere.onnx")}, "no weights at nowhere.onnx"),
+        (Trainee("corner", close_up=Path("nowhere.onnx")), {}, "no weights at nowhere.onnx"),
     ],
 )
 def test_what_is_not_allowed_is_named(tmp_path, films, trainee, changes, message):

@@ -110,6 +110,12 @@ def train(
     method: Annotated[str, typer.Option(help="Landmark method.")] = "lsld-net",
     view: Annotated[View, typer.Option(help="What the landmark network sees of a film.")] = View.BOX,
     randomised: Annotated[float, typer.Option(min=0, max=1, help="Share of samples that look like no film.")] = 0.0,
+    close_up: Annotated[
+        Path | None,
+        typer.Option(
+            help="For corners: weights of the close-ups whose errors they learn to mend, as for --start-from; without them errors are drawn by chance."
+        ),
+    ] = None,
     height: Annotated[int | None, typer.Option(help="Input height; 1024 (landmarks) or 640 (localiser).")] = None,
     width: Annotated[int | None, typer.Option(help="Input width; half the height, or the height.")] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 100,
@@ -151,7 +157,7 @@ def train(
     )
     best = or_usage(
         lambda: training.run(
-            training.Trainee(stage.value, method, height, width, view, randomised),
+            training.Trainee(stage.value, method, height, width, view, randomised, close_up),
             training.films_of(data, seed, first_films, split, simulated),
             recipe,
             out,

@@ -14,18 +14,25 @@ from lumbar.radiograph import Radiograph
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnnotatedFilm:
-    """A film whose facing is known, and its true landmarks (22, 2) in film pixels; NaN where nobody marked one."""
+    """A film whose facing is known, and its true landmarks (22, 2) in film pixels; NaN where nobody marked one.
+
+    seen_px (22, 2): where a network sees them, for another to learn from how far that is off; NaN where it sees none, None where none has looked.
+    """
 
     radiograph: Radiograph
     landmarks_px: FloatArray
+    seen_px: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.radiograph.anterior is None:
             raise ValueError("an annotated film must say on which side its anterior is; use radiograph.facing(side)")
-        points = read_only(self.landmarks_px)
-        if points.shape != (COUNT, 2):
-            raise ValueError(f"landmarks_px must have shape ({COUNT}, 2); got {points.shape}")
-        object.__setattr__(self, "landmarks_px", points)
+        for name, given in (("landmarks_px", self.landmarks_px), ("seen_px", self.seen_px)):
+            if given is None:
+                continue
+            points = read_only(given)
+            if points.shape != (COUNT, 2):
+                raise ValueError(f"{name} must have shape ({COUNT}, 2); got {points.shape}")
+            object.__setattr__(self, name, points)
 
     @property
     def anterior(self) -> Side:
@@ -38,7 +45,8 @@ class AnnotatedFilm:
         flip = Affine2D.mirror(self.radiograph.width, "film", "film")
         pixels = np.ascontiguousarray(self.radiograph.pixels[:, ::-1])
         turned = replace(self.radiograph, pixels=pixels, anterior=self.anterior.opposite)
-        return AnnotatedFilm(turned, flip.apply(self.landmarks_px))
+        seen = None if self.seen_px is None else flip.apply(self.seen_px)
+        return AnnotatedFilm(turned, flip.apply(self.landmarks_px), seen)
 
     def facing_left(self) -> AnnotatedFilm:
         """The film, mirrored if it faces right."""

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from torch import Tensor, nn
 
+from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.training.loop import Recipe, Task
 from lumbar.training.ranks import Ranks
 from lumbar.training.stream import Films, FilmStream, Sample, batches
@@ -24,16 +25,19 @@ def picture_task(
     recipe: Recipe,
     films: Films,
     randomised: float,
+    times: Callable[[AnnotatedFilm], int] = lambda film: 1,
 ) -> Task:
     """The task of training `network` on pictures of `films`.
 
     sample(film, rng, randomised=share): one picture and what is true of it; `reuse` of them are drawn of a film, half as many of one that is held out.
+    times: how often a film that is trained on gives as many.
     judge: figures and a contact sheet of the network's answers to the pictures of the held-out films.
     """
 
     def stream(first_sample: int) -> Iterator[tuple[Tensor, ...]]:
         sampler = partial(sample, randomised=randomised)
-        samples = FilmStream(recipe.seed, first_sample, sampler, films.training, reuse=reuse, ranks=Ranks.here())
+        source, ranks = films.training, Ranks.here()
+        samples = FilmStream(recipe.seed, first_sample, sampler, source, reuse=reuse, ranks=ranks, times=times)
         return batches(samples, recipe.batch_size, recipe.workers)
 
     held_out = FilmStream(0, 0, sample, films.validation, reuse=reuse)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lumbar.datasets import BuuFolder, Split
 from lumbar.landmarks import close_up, corner_view
@@ -28,6 +28,7 @@ from lumbar.training.landmark_task import landmark_task
 from lumbar.training.localiser_task import FACINGS, localiser_task
 from lumbar.training.loop import Recipe, Task, train
 from lumbar.training.onnx_export import export_onnx
+from lumbar.training.seen import SeenByCloseUps
 from lumbar.training.stream import Films
 from lumbar.windows import View
 
@@ -53,7 +54,8 @@ class Trainee:
     """The network that is trained, and the size of what it sees; None: that of the paper, 640 (localiser) or 1024 x 512.
 
     stage: one of `runtime.STAGES`. For landmarks alone: method, one of `METHODS`; view, what is seen of a film. randomised: the share of
-    samples that look like no film.
+    samples that look like no film. For corners alone: close_up, weights of the close-ups that they are to mend (as `start_from` of `run`); without
+    these, the places that they look at are drawn by chance.
     """
 
     stage: str
@@ -62,6 +64,11 @@ class Trainee:
     width: int | None = None
     view: View = View.BOX
     randomised: float = 0.0
+    close_up: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.close_up is not None and self.stage != CORNER:
+            raise ValueError(f"close_up is for the stage {CORNER} alone; got it with {self.stage}")
 
     def task(self, recipe: Recipe, films: Films) -> tuple[Task, dict[str, str]]:
         """What is to be trained, and what its weights say about themselves. Raises ValueError for a size or method that is not allowed."""
@@ -77,12 +84,20 @@ class Trainee:
         if self.stage == CLOSE_UP:
             return close_up_task(recipe, films, self.randomised), self._about(CLOSE_UP_METHOD, close_up.SIZE)
         if self.stage == CORNER:
-            return corner_task(recipe, films, self.randomised), self._about(CORNER_METHOD, corner_view.SIZE)
+            about = self._about(CORNER_METHOD, corner_view.SIZE)
+            return corner_task(recipe, self._with_places(films), self.randomised), about
         tall = _multiple_of_32("height", self.height or 1024)
         wide = _multiple_of_32("width", self.width or tall // 2)
         about = {"method": self.method, "height": str(tall), "width": str(wide), "view": self.view.value}
         method = method_called(self.method)
         return landmark_task(method, tall, wide, recipe, films, self.view, self.randomised), about
+
+    def _with_places(self, films: Films) -> Films:
+        if self.close_up is None:
+            return films
+        network, path = CloseUpNet(), _weights_of(CLOSE_UP, self.close_up)
+        _fill(network, path, [torch.randn(_STATISTICS_OF, 2, close_up.SIZE, close_up.SIZE)])
+        return films.seen_by(SeenByCloseUps(network))
 
     def _about(self, method: str, size: int) -> dict[str, str]:
         """Of a network whose input has one size alone."""
@@ -104,8 +119,8 @@ def run(
     where = device_called(device)
     task, about = trainee.task(recipe, films)
     if start_from is not None:
-        path = FOLDER / f"{trainee.stage}.onnx" if start_from == SHIPPED else start_from
-        _begin_with(path, task, recipe.batch_size)
+        samples = islice(task.batches(0), -(-_STATISTICS_OF // recipe.batch_size))
+        _fill(task.network, _weights_of(trainee.stage, start_from), (batch[0] for batch in samples))
     return train(task, recipe, folder, where, about)
 
 
@@ -171,13 +186,17 @@ def _filled(stage: str, method: str, weights: Path) -> nn.Module:
     return network
 
 
-def _begin_with(path: Path, task: Task, batch_size: int) -> None:
-    if path.suffix != ".onnx":
-        return load_weights(task.network, path)
+def _weights_of(stage: str, given: Path) -> Path:
+    """The file that is meant. Raises FileNotFoundError where there is none."""
+    path = FOLDER / f"{stage}.onnx" if given == SHIPPED else given
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}")
-    samples = islice(task.batches(0), -(-_STATISTICS_OF // batch_size))
-    return load_exported(task.network, path, (batch[0] for batch in samples))
+    return path
+
+
+def _fill(network: nn.Module, path: Path, inputs: Iterable[Tensor]) -> None:
+    """With weights of a training run, or of an export; then `inputs` are like what it will be trained on."""
+    return load_exported(network, path, inputs) if path.suffix == ".onnx" else load_weights(network, path)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

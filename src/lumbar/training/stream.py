@@ -27,7 +27,7 @@ Sampler = Callable[[AnnotatedFilm, np.random.Generator], Sample]
 
 
 class FilmStream(IterableDataset[Sample]):
-    """Samples drawn from a shuffled pool of simulated films; each film gives `reuse` samples. Those of other `ranks` draw from other films."""
+    """Samples drawn from a shuffled pool of films; each gives `reuse` samples, `times` as often. Those of other `ranks` draw from other films."""
 
     def __init__(
         self,
@@ -37,9 +37,10 @@ class FilmStream(IterableDataset[Sample]):
         source: Callable[[int], AnnotatedFilm],
         reuse: int = 6,
         ranks: Ranks = ALONE,
+        times: Callable[[AnnotatedFilm], int] = lambda film: 1,
     ) -> None:
         super().__init__()
-        self.ranks = ranks
+        self.ranks, self.times = ranks, times
         self.seed, self.first_sample, self.sampler, self.source, self.reuse = seed, first_sample, sampler, source, reuse
 
     def __iter__(self) -> Iterator[Sample]:
@@ -55,7 +56,8 @@ class FilmStream(IterableDataset[Sample]):
         pool: list[list[object]] = []
         while True:
             if len(pool) < pool_size:
-                pool.append([self.source(film), self.reuse])
+                drawn = self.source(film)
+                pool.append([drawn, self.reuse * self.times(drawn)])
                 film += workers
             entry = pool[int(rng.integers(len(pool)))]
             entry[1] = int(entry[1]) - 1  # type: ignore[call-overload]
@@ -92,6 +94,14 @@ class Films:
             return simulate_film(seed, index) if after > before else self.training(index - before)
 
         return replace(self, training=mixed)
+
+    def seen_by(self, look: Callable[[AnnotatedFilm], AnnotatedFilm]) -> Films:
+        """These films, each as `look` returns it."""
+        return replace(
+            self,
+            training=lambda index: look(self.training(index)),
+            validation=lambda index: look(self.validation(index)),
+        )
 
     @classmethod
     def of_folder(cls, folder: BuuFolder, seed: int) -> Films:
