@@ -38,7 +38,7 @@ films, how much wider or narrower those of a vertebra are by simulated studies; 
 WITH_CORNERS = replace(
     WITHOUT_CORNERS,
     errors=ErrorModel(
-        spread_share=0.539,
+        spread_share=0.45,
         least_deviation=0.0027,
         wider={Vertebra.L4: 1.2, Vertebra.L5: 1.35, Vertebra.S1: 1.3},
     ),

@@ -24,10 +24,9 @@ SAMPLES_OF_A_FILM = 3
 _UNREAD = 0.2  # share of films whose upper or lower bodies are not seen, as on a film that is cut off
 _MISSED = 0.01  # share of corners that are not seen
 _AS_SEEN = 0.65  # share of samples whose corners are looked at about where close-ups see them, where those have looked
-_HARD = (
-    0.022,
-    0.033,
-)  # mean errors of close-ups, in endplates, that a quarter and a tenth of the films that ours was trained on exceed
+_HARD = (0.022, 0.033)
+"""Mean errors of close-ups, in endplates, that a quarter and a tenth of the films that ours was trained on exceed."""
+
 _FARTHEST = 0.24  # how far off a corner is looked at at most, in endplates: the view reaches 0.3
 
 
