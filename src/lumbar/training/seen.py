@@ -1,7 +1,7 @@
 """Where close-ups see the corners of a film whose truth is known, so that the network that comes after them learns from how far that is off.
 
-Close-ups err most on films that are hard to see, and alike at the corners of one film. A corner network taught about places that chance drew, alike on
-every film, would believe on a faint film, as on a clear one, that a corner is near where it looks.
+Close-ups err most on films that are hard to see, and at all corners of a film together; errors drawn by chance are alike on all films. And how far they
+are off tells which films are hard, and should come more often.
 """
 
 from __future__ import annotations
