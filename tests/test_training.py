@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lumbar.datasets import BuuFolder
-from lumbar.landmarks import SpineLandmarks
+from lumbar.landmarks import SpineLandmarks, corner_view
 from lumbar.methods import METHODS
 from lumbar.networks.close_up_net import CloseUpNet
 from lumbar.networks.yolov8 import yolov8n
@@ -106,8 +106,13 @@ def test_samples_that_look_like_no_film_are_trained_on_and_choose_no_weights(fil
 
 def test_corners_learn_from_what_close_ups_see(tmp_path, films):
     """Close-ups look in the processes that make samples, and at the films that weights are chosen by; other stages have none to learn from."""
-    best = run(Trainee("corner", close_up=SHIPPED), films, a_recipe(workers=1), tmp_path)
-    assert float(checkpoint.read_tensors(best)[1]["median"]) > 0
+    recipe, shown = a_recipe(batch_size=8, workers=1), {}
+    for close_up in (None, SHIPPED):
+        places = next(Trainee("corner", close_up=close_up).task(recipe, films)[0].batches(0))[1]
+        shown[close_up] = np.linalg.norm(places[..., :2] - (corner_view.SIZE - 1) / 2, axis=-1) / corner_view.DEPTH
+    assert np.nanmedian(shown[SHIPPED]) < 0.05 and not np.array_equal(*shown.values(), equal_nan=True)
+    best = run(Trainee("corner", close_up=SHIPPED), films, a_recipe(workers=1, learning_rate=1e-12), tmp_path, SHIPPED)
+    assert float(checkpoint.read_tensors(best)[1]["median"]) < 0.05
     with pytest.raises(ValueError, match="close_up is for the stage corner alone; got it with landmarks"):
         Trainee("landmarks", close_up=SHIPPED)
 

@@ -12,6 +12,7 @@ from lumbar.geometry import Affine2D, FloatArray
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.landmarks.close_up import place_in
 from lumbar.landmarks.corner_view import DEPTH, corner_view, cut_corners
+from lumbar.landmarks.spine import endplate_depth
 from lumbar.networks.corner_net import CornerNet
 from lumbar.networks.small_unet import place_loss
 from lumbar.training.augmentation import draw_look
@@ -24,10 +25,12 @@ SAMPLES_OF_A_FILM = 3
 _UNREAD = 0.2  # share of films whose upper or lower bodies are not seen, as on a film that is cut off
 _MISSED = 0.01  # share of corners that are not seen
 _AS_SEEN = 0.65  # share of samples whose corners are looked at about where close-ups see them, where those have looked
-_HARD = (0.022, 0.033)
-"""Mean errors of close-ups, in endplates, that a quarter and a tenth of the films that ours was trained on exceed."""
-
 _FARTHEST = 0.24  # how far off a corner is looked at at most, in endplates: the view reaches 0.3
+# Mean errors of close-ups, in endplates, that a quarter and a tenth of the films that ours was trained on exceed.
+_HARD = (0.022, 0.033)
+
+Thought = dict[Vertebra, tuple[FloatArray, FloatArray]]
+"""Where a vertebra is thought to be before its corners are looked at: its endplate (2, 2), and its corners (4 or 2, 2), NaN where unmarked."""
 
 
 def corner_task(recipe: Recipe, films: Films, randomised: float = 0.0) -> Task:
@@ -45,15 +48,10 @@ def corner_task(recipe: Recipe, films: Films, randomised: float = 0.0) -> Task:
 
 def _times(film: AnnotatedFilm) -> int:
     """Films whose corners close-ups place badly come two or three times as often: most large errors lie on one film in five."""
-    return 1 if film.seen_px is None else 1 + int(np.searchsorted(_HARD, _error(film.landmarks_px, film.seen_px)))
-
-
-def _error(points: FloatArray, seen: FloatArray) -> float:
-    """How far off corners are seen on average, as a share of the superior endplates' mean; 0 where none are seen."""
-    apart = np.linalg.norm(seen - points, axis=1)
-    endplates = [points[rows_of(vertebra)][:2] for vertebra in Vertebra]
-    depth = np.nanmean([np.linalg.norm(one - other) for one, other in endplates])
-    return float(np.minimum(apart[np.isfinite(apart)] / depth, _FARTHEST).mean()) if np.isfinite(apart).any() else 0.0
+    if film.seen_px is None or not np.isfinite(film.seen_px).any():
+        return 1
+    off = np.linalg.norm(film.seen_px - film.landmarks_px, axis=1) / endplate_depth(film.landmarks_px)
+    return 1 + int(np.searchsorted(_HARD, np.nanmean(np.minimum(off, _FARTHEST))))
 
 
 def sample(
@@ -88,10 +86,6 @@ def sample(
     if look is None:
         return cut_corners(pixels, views), places
     return cut_corners(pixels, views, lambda crop: look.apply(crop, rng)), places
-
-
-Thought = dict[Vertebra, tuple[FloatArray, FloatArray]]
-"""Where a vertebra is thought to be before its corners are looked at: its endplate (2, 2), and its corners (4 or 2, 2), NaN where unmarked."""
 
 
 def _as_seen(points: FloatArray, seen: FloatArray, rng: np.random.Generator) -> Thought:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lumbar.landmarks.annotated import AnnotatedFilm
 from lumbar.training.loop import Recipe, Task
 from lumbar.training.ranks import Ranks
-from lumbar.training.stream import Films, FilmStream, Sample, batches
+from lumbar.training.stream import Films, FilmStream, Sample, batches, once
 
 Cases = list[Sample]
 
@@ -25,7 +25,7 @@ def picture_task(
     recipe: Recipe,
     films: Films,
     randomised: float,
-    times: Callable[[AnnotatedFilm], int] = lambda film: 1,
+    times: Callable[[AnnotatedFilm], int] = once,
 ) -> Task:
     """The task of training `network` on pictures of `films`.
 

@@ -26,6 +26,11 @@ _VALIDATION_SET = 990_000
 Sampler = Callable[[AnnotatedFilm, np.random.Generator], Sample]
 
 
+def once(film: AnnotatedFilm) -> int:
+    """Every film as often."""
+    return 1
+
+
 class FilmStream(IterableDataset[Sample]):
     """Samples drawn from a shuffled pool of films; each gives `reuse` samples, `times` as often. Those of other `ranks` draw from other films."""
 
@@ -37,7 +42,7 @@ class FilmStream(IterableDataset[Sample]):
         source: Callable[[int], AnnotatedFilm],
         reuse: int = 6,
         ranks: Ranks = ALONE,
-        times: Callable[[AnnotatedFilm], int] = lambda film: 1,
+        times: Callable[[AnnotatedFilm], int] = once,
     ) -> None:
         super().__init__()
         self.ranks, self.times = ranks, times
