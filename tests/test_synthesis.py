@@ -32,7 +32,8 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 def digest_of(seed: int, index: int) -> str:
     film = simulate_film(seed, index, height=256)
-    return f"{film.radiograph.pixels.sum():.4f} {np.nansum(film.landmarks_px):.6f} {film.anterior}"
+    worn = simulate(seed, index, 128, squared_s1=1.0, spondylosis=1.0).annotated.radiograph.pixels
+    return f"{film.radiograph.pixels.sum():.4f} {np.nansum(film.landmarks_px):.6f} {film.anterior} {worn.sum():.4f}"
 
 
 def test_a_film_is_a_function_of_seed_and_index_in_any_process():
@@ -253,6 +254,74 @@ def test_a_share_of_films_has_a_squared_s1_and_the_others_are_as_they_were(tmp_p
         assert (one == other) is not own
     with pytest.raises(ValueError, match="squared_s1 must lie between 0 and 1; got 2"):
         Order(1, 0, 7, squared_s1=2)
+
+
+def test_worn_levels_are_named_lie_where_the_joints_are_and_leave_every_corner():
+    """The dense bone lies beside the disc inside the bodies, the thick facets behind the corner of the body above; slips are the findings'."""
+    slipped = 0
+    for index in range(40):
+        usual = Patient.draw(rng(index))
+        patient = usual.with_spondylosis(rng(index))
+        worn = [finding.at for finding in patient.spine.findings if finding.kind == "spondylosis"]
+        assert worn and set(worn) == set(patient.skeleton.worn) <= set(NAMES[:5])
+        assert {f.at for f in patient.spine.findings if f.at in NAMES[:5] and f.slip} <= set(worn)
+        more = [f for f in patient.spine.findings if f.slip and f not in usual.spine.findings]
+        slipped += len(more)
+        if not more:
+            assert patient.spine.segments == usual.spine.segments
+        for slip in more:
+            assert 0.06 <= slip.slip == patient.spine.segments[NAMES.index(slip.at)].slip <= 0.35
+        corners, quality = patient.spine.corners(), patient.skeleton.quality
+        for name, level in patient.skeleton.worn.items():
+            _, superior, anterior, posterior = corners[name]
+            depth, up = (
+                np.linalg.norm(anterior - posterior),
+                (superior - posterior) / np.linalg.norm(superior - posterior),
+            )
+            forward = np.array([up[1], -up[0]])
+            plates = [
+                solid for solid in level.of_upper(corners[name], quality) if np.ptp(solid.vertices[:, 2]) > 0.58 * depth
+            ]
+            assert len(plates) == (level.plates[0] is not None)
+            for plate in plates:
+                apart = (plate.vertices[:, :2] - posterior) / depth
+                assert (apart @ up > -0.15).all() and (apart @ up < 0.55).all() and (apart @ forward > -0.2).all()
+            for behind, above, beside, *_ in level.lumps:
+                assert 0.1 < behind < 0.5 and -0.4 < above < 0.2 and 0.3 <= abs(beside) < 0.55
+    assert 8 <= slipped <= 24
+
+
+def test_wear_brightens_a_film_beside_the_disc_and_behind_it():
+    """Of the same patient from the same stance: nearly all of what is denser lies about the worn level."""
+    patient = Patient.draw(rng(5))
+    spine = replace(patient.spine, findings=())
+    usual = replace(patient, spine=spine)
+    worn = replace(usual, skeleton=patient.skeleton.with_spondylosis(rng(6), ["L4"]))
+    worn = replace(worn, skeleton=replace(worn.skeleton, shapes=usual.skeleton.shapes))
+    framing = draw_framing(rng(7), spine, 256, usual=True)
+    bone = [
+        path_lengths(p.skeleton.solids(spine), framing.beam, framing.height, framing.width, NUMPY)
+        for p in (usual, worn)
+    ]
+    added = bone[1] - bone[0]
+    assert added.min() > -1e-3 and added.max() > 1.0
+    middle = framing.beam.project(np.array([*spine.corners()["L4"][3], 0.0]))
+    rows, columns = np.nonzero(added > 0.05)
+    reach = np.hypot(columns - middle[0], rows - middle[1]) * framing.beam.pixel_mm
+    assert (reach < 1.3 * spine.depth).all()
+
+
+def test_a_share_of_films_has_worn_levels_and_the_others_are_as_they_were(tmp_path):
+    for name, share in (("usual", 0.0), ("some", 0.5)):
+        list(write(tmp_path / name, Order(8, 0, 7, 128, spondylosis=share)))
+    rows = list(csv.DictReader((tmp_path / "some" / "manifest.csv").read_text().splitlines()))
+    worn = ["spondylosis" in row["findings"] for row in rows]
+    assert 2 <= sum(worn) <= 6
+    for row, own in zip(rows, worn, strict=True):
+        one, other = ((tmp_path / name / row["film"]).read_bytes() for name in ("usual", "some"))
+        assert (one == other) is not own
+    with pytest.raises(ValueError, match="spondylosis must lie between 0 and 1; got 1.5"):
+        Order(1, 0, 7, spondylosis=1.5)
 
 
 def test_a_share_of_patients_stands_badly():

@@ -46,6 +46,9 @@ def synthesise(
     askew: Annotated[
         float, typer.Option(min=0, max=1, help="Share of single films on which the patient stands badly to the beam.")
     ] = 0.25,
+    spondylosis: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of single films with levels worn: dense endplates, thick facets.")
+    ] = 0.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the films are the same with any number.")] = 1,
     show: Annotated[
         bool, typer.Option("--show", help="Also write sheet.png: up to 48 films with their corners.")
@@ -68,7 +71,7 @@ def synthesise(
     elif films == studies == 0:
         usage("give --films N, --studies N, or both; or --benchmark")
     else:
-        parts = {out: Order(films, studies, seed, height, format, squared_s1, askew)}
+        parts = {out: Order(films, studies, seed, height, format, squared_s1, askew, spondylosis)}
     for folder, order in parts.items():
         total = range(order.films + order.studies)
         steps = write(folder, order, workers)

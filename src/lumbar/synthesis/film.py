@@ -22,11 +22,11 @@ from lumbar.synthesis.beam import Beam, path_lengths
 from lumbar.synthesis.console import Console
 from lumbar.synthesis.engine import NUMPY, Array, Engine
 from lumbar.synthesis.exposure import FloatImage, Technique, detect
-from lumbar.synthesis.findings import Finding, slip_on_squared_s1
+from lumbar.synthesis.findings import Finding, slip_of_worn_disc, slip_on_squared_s1, worn_levels
 from lumbar.synthesis.framing import ASKEW, Framing, draw_framing
 from lumbar.synthesis.skeleton import Skeleton, arm
 from lumbar.synthesis.solids import Solid
-from lumbar.synthesis.spine import CoronalCurve, Spine, draw_bend, draw_spine, with_slip_of_l5
+from lumbar.synthesis.spine import CoronalCurve, Spine, draw_bend, draw_spine, with_slip
 from lumbar.synthesis.trunk import TrunkShape, calcified_aorta, draw_gas, vacuum_disc
 
 
@@ -81,10 +81,19 @@ class Patient:
         """
         spine = self.spine
         if rng.random() < 0.6:
-            spine = with_slip_of_l5(spine, slip_on_squared_s1(rng))
+            spine = with_slip(spine, slip_on_squared_s1(rng))
         isthmic = sum(finding.slip for finding in spine.findings if finding.at == "L5" and finding.arch_stays)
         spine = replace(spine, findings=(*spine.findings, Finding("squared S1")))
         return replace(self, spine=spine, skeleton=self.skeleton.with_squared_s1(rng, isthmic))
+
+    def with_spondylosis(self, rng: np.random.Generator) -> Patient:
+        """The same patient with worn levels (`WornLevel`); of spines without a slip half get a degenerative one."""
+        spine = self.spine
+        if not any(finding.slip for finding in spine.findings) and rng.random() < 0.5:
+            spine = with_slip(spine, slip_of_worn_disc(rng))
+        levels = worn_levels(rng, spine.findings)
+        spine = replace(spine, findings=(*spine.findings, *(Finding("spondylosis", name) for name in levels)))
+        return replace(self, spine=spine, skeleton=self.skeleton.with_spondylosis(rng, levels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +131,20 @@ def simulate(
     photographs: float = PHOTOGRAPHS,
     squared_s1: float = 0.0,
     askew: float = ASKEW,
+    spondylosis: float = 0.0,
 ) -> SimulatedFilm:
     """The same film facing left, with all that is known about it.
 
-    photographs, squared_s1, askew: the shares that are photographed, whose patients have a squared S1, and whose patients stand badly.
+    photographs, squared_s1, askew, spondylosis: the shares that are photographed, whose patients have a squared S1, whose patients stand badly, and whose
+    patients have worn levels.
     """
     rng, own = np.random.default_rng([seed, index]), np.random.default_rng([seed, index, 4])
+    wear = np.random.default_rng([seed, index, 5])
     patient = Patient.draw(rng, without)
     if own.random() < squared_s1:
         patient = patient.with_squared_s1(own)
+    if wear.random() < spondylosis:
+        patient = patient.with_spondylosis(wear)
     posture = Posture.NEUTRAL
     if rng.random() < 0.35:
         posture = Posture(rng.choice(["flexion", "extension"]))

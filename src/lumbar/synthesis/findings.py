@@ -94,6 +94,20 @@ def slip_on_squared_s1(rng: np.random.Generator) -> Finding:
     return Finding(kind, "L5", slip=rng.uniform(0.1, 0.6), disc_height=rng.uniform(0.35, 1.0), arch_stays=isthmic)
 
 
+def slip_of_worn_disc(rng: np.random.Generator) -> Finding:
+    """A degenerative forward slip as worn discs and facets let it happen: of L4 most often, of grade I or a little more."""
+    at = str(rng.choice(["L5", "L4", "L3"], p=[0.3, 0.55, 0.15]))
+    return Finding("degenerative anterolisthesis", at, slip=rng.uniform(0.06, 0.35), disc_height=rng.uniform(0.3, 0.8))
+
+
+def worn_levels(rng: np.random.Generator, found: tuple[Finding, ...]) -> tuple[str, ...]:
+    """Vertebrae above levels of spondylosis: those with a slip or a narrow disc, and some of the lowest three, one at least."""
+    known = {finding.at for finding in found if finding.slip or finding.kind == "disc narrowing"}
+    chances = {"L5": 0.45, "L4": 0.45, "L3": 0.25, "L2": 0.1, "L1": 0.1}
+    worn = tuple(name for name, chance in chances.items() if rng.random() < chance or name in known)
+    return worn or ("L4",)
+
+
 def _shares() -> list[float]:
     return [share for _, _, share in _GRADES]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from lumbar.geometry import FloatArray, unit
 from lumbar.synthesis.solids import Solid, bone_tube, ellipsoid, loft, rotation, shell, tube
-from lumbar.synthesis.spine import NAMES, Spine
+from lumbar.synthesis.spine import BELOW, NAMES, Spine
+from lumbar.synthesis.spondylosis import WornLevel
 from lumbar.synthesis.vertebra import BoneQuality, VertebraShape, arch, body
 
 _USUAL_SLOPE_DEG = 34.0  # at which the pelvis' points below are given
@@ -46,7 +48,7 @@ class Skeleton:
 
     remnants: how much is left of the discs S1/S2 to S4/S5, from 0 (fused) to 1 (a disc between two endplates). first_sacral: height of S1's body and
     depth of its lower end, in depths of its upper one.
-    buttresses: how thick the hip bone's are, as shares of what is usual.
+    buttresses: how thick the hip bone's are, as shares of what is usual. worn: what wear has added, by the vertebra above the level.
     """
 
     quality: BoneQuality
@@ -63,6 +65,7 @@ class Skeleton:
     buttresses: FloatArray
     ribs: dict[str, tuple[float, float, float]]
     first_sacral: tuple[float, float] = (0.80, 0.70)
+    worn: Mapping[str, WornLevel] = field(default_factory=dict)
 
     @classmethod
     def draw(cls, rng: np.random.Generator, spine: Spine) -> Skeleton:
@@ -103,6 +106,19 @@ class Skeleton:
             shapes={**self.shapes, "L5": replace(self.shapes["L5"], arch_offset=isthmic_slip)},
         )
 
+    def with_spondylosis(self, rng: np.random.Generator, levels: Iterable[str]) -> Skeleton:
+        """The same bones with these levels, by the vertebra above, worn: dense endplates with rounder and lipped rims, thick facets."""
+        worn = {name: WornLevel.draw(rng) for name in levels}
+        shapes = dict(self.shapes)
+        for name in dict.fromkeys(bone for level in worn for bone in (level, BELOW[level])):
+            grown = [
+                max(lip, rng.uniform(0.03, 0.18)) if rng.random() < chance else lip
+                for lip, chance in zip(shapes[name].lips, (0.4, 0.25, 0.4, 0.25), strict=True)
+            ]
+            lips = (grown[0], grown[1], grown[2], grown[3])
+            shapes[name] = replace(shapes[name], rim=rng.uniform(0.03, 0.12), lips=lips)
+        return replace(self, shapes=shapes, worn=worn)
+
     def solids(self, spine: Spine, seen: frozenset[str] = frozenset(NAMES), arches: bool = True) -> list[Solid]:
         """Every bone, standing as `spine` stands; of the vertebrae, with their ribs, those named in `seen` alone.
 
@@ -111,6 +127,8 @@ class Skeleton:
         corners, poses = spine.corners(), spine.poses()
         transitional = any(finding.kind == "transitional L5" for finding in spine.findings)
         made = self._sacrum(corners["S1"])
+        if "L5" in self.worn:
+            made += self.worn["L5"].of_lower(corners["S1"], self.quality)
         made += self._pelvis(spine, corners["S1"])
         for order, name in enumerate(NAMES):
             if name not in seen:
@@ -121,6 +139,10 @@ class Skeleton:
             own = body(corners[name], shape, self.quality)
             if arches:
                 own += arch(corners[name], shape, self.quality, thoracic, lumbosacral)
+            if name in self.worn:
+                own += self.worn[name].of_upper(corners[name], self.quality, arches)
+            if order + 1 < len(NAMES) and NAMES[order + 1] in self.worn:
+                own += self.worn[NAMES[order + 1]].of_lower(corners[name][:2], self.quality)
             if transitional and name == "L5":
                 own += self._wide_processes(corners[name])
             if name in self.ribs:

@@ -20,6 +20,9 @@ from lumbar.synthesis.solids import rotation
 NAMES = ("L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9", "T8", "T7", "T6", "T5", "T4", "T3", "T2", "T1")
 """From the sacrum upwards: the lowest free disc is called L5/S1, however many lumbar vertebrae there are."""
 
+BELOW = dict(zip(NAMES, ("S1", *NAMES), strict=False))
+"""What lies below each vertebra."""
+
 #        depth, anterior and posterior height (of the L3 depth); angle (deg), slip (of the lower endplate), height of the disc below
 _MEANS = {
     "L5": (0.98, 0.73, 0.66, 15.8, -0.024, 0.27),
@@ -207,12 +210,13 @@ def draw_spine(rng: np.random.Generator, healthy: bool = False) -> Spine:
     return Spine(slope, unit * rng.normal(0.95, 0.06), tuple(segments), curve, findings)
 
 
-def with_slip_of_l5(spine: Spine, slip: Finding) -> Spine:
-    """The same spine with L5 as far forward on S1 as `slip` says, in place of any slip that L5 had."""
-    l5, *rest = spine.segments
-    slipped = replace(l5, slip=slip.slip, disc_height=max(2.0, l5.disc_height * slip.disc_height))
-    others = tuple(finding for finding in spine.findings if not (finding.at == "L5" and finding.slip))
-    return replace(spine, segments=(slipped, *rest), findings=(*others, slip))
+def with_slip(spine: Spine, slip: Finding) -> Spine:
+    """The same spine with the vertebra that `slip` names as far forward on the next as it says, in place of any slip that it had."""
+    segments, at = list(spine.segments), NAMES.index(slip.at)
+    narrower = max(2.0, segments[at].disc_height * slip.disc_height)
+    segments[at] = replace(segments[at], slip=slip.slip, disc_height=narrower)
+    others = tuple(finding for finding in spine.findings if not (finding.at == slip.at and finding.slip))
+    return replace(spine, segments=tuple(segments), findings=(*others, slip))
 
 
 def draw_bend(rng: np.random.Generator, spine: Spine, unstable_share: float = 0.3) -> dict[Posture, Spine]:

@@ -56,7 +56,7 @@ _MOTION = ("study", "seed", "index", "site", "translation_mm", "angulation_deg",
 class Order:
     """What to write: so many films and studies of the set `seed`, `height` pixels high, films as "png" or "dicom".
 
-    squared_s1, askew: the shares of single films whose S1 looks like a lumbar vertebra, and whose patients stand badly.
+    squared_s1, askew, spondylosis: the shares of single films whose S1 looks like a lumbar vertebra, whose patients stand badly, and have worn levels.
     """
 
     films: int
@@ -66,13 +66,15 @@ class Order:
     format: str = "png"
     squared_s1: float = 0.0
     askew: float = ASKEW
+    spondylosis: float = 0.0
 
     def __post_init__(self) -> None:
         if self.format not in ("png", "dicom"):
             raise ValueError(f"format must be png or dicom; got {self.format!r}")
         if not 128 <= self.height <= 4096:
             raise ValueError(f"height must lie between 128 and 4096 pixels; got {self.height}")
-        for name, share in (("squared_s1", self.squared_s1), ("askew", self.askew)):
+        for name in ("squared_s1", "askew", "spondylosis"):
+            share = getattr(self, name)
             if not 0 <= share <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1; got {share}")
 
@@ -104,7 +106,9 @@ def _do(
 ) -> dict[str, list[Row]]:
     cv2.setNumThreads(1)
     make, index = job
-    about = f"{order.seed}-{index}-{order.height}-{order.format}-{order.squared_s1:g}-{order.askew:g}"
+    about = (
+        f"{order.seed}-{index}-{order.height}-{order.format}-{order.squared_s1:g}-{order.askew:g}-{order.spondylosis:g}"
+    )
     note = folder / _DONE / f"{make.__name__.strip('_')}-{about}.json"
     if note.exists():
         tables: dict[str, list[Row]] = json.loads(note.read_text())
@@ -118,7 +122,13 @@ def _do(
 def _write_film(folder: Path, order: Order, index: int) -> dict[str, list[Row]]:
     photographs = PHOTOGRAPHS if order.format == "png" else 0.0
     film = simulate(
-        order.seed, index, order.height, photographs=photographs, squared_s1=order.squared_s1, askew=order.askew
+        order.seed,
+        index,
+        order.height,
+        photographs=photographs,
+        squared_s1=order.squared_s1,
+        askew=order.askew,
+        spondylosis=order.spondylosis,
     )
     path = folder / f"film_{index:05d}.{'png' if order.format == 'png' else 'dcm'}"
     if order.format == "png":
