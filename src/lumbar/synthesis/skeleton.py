@@ -127,8 +127,7 @@ class Skeleton:
         corners, poses = spine.corners(), spine.poses()
         transitional = any(finding.kind == "transitional L5" for finding in spine.findings)
         made = self._sacrum(corners["S1"])
-        if "L5" in self.worn:
-            made += self.worn["L5"].of_lower(corners["S1"], self.quality)
+        made += self._wear("S1", corners["S1"], arches)
         made += self._pelvis(spine, corners["S1"])
         for order, name in enumerate(NAMES):
             if name not in seen:
@@ -139,15 +138,20 @@ class Skeleton:
             own = body(corners[name], shape, self.quality)
             if arches:
                 own += arch(corners[name], shape, self.quality, thoracic, lumbosacral)
-            if name in self.worn:
-                own += self.worn[name].of_upper(corners[name], self.quality, arches)
-            if order + 1 < len(NAMES) and NAMES[order + 1] in self.worn:
-                own += self.worn[NAMES[order + 1]].of_lower(corners[name][:2], self.quality)
+            own += self._wear(name, corners[name], arches)
             if transitional and name == "L5":
                 own += self._wide_processes(corners[name])
             if name in self.ribs:
                 own += self._rib_pair(corners[name], spine.depth / 35.0, *self.ribs[name])
             made += [solid.moved(*poses[name]) for solid in own]
+        return made
+
+    def _wear(self, name: str, corners: FloatArray, arches: bool) -> list[Solid]:
+        """What wear has added to one body (4 or 2, 2), at the level below it and at the one above."""
+        made = self.worn[name].of_upper(corners, self.quality, arches) if name in self.worn else []
+        for above, level in self.worn.items():
+            if BELOW[above] == name:
+                made += level.of_lower(corners[:2], self.quality)
         return made
 
     def _sacrum(self, plate: FloatArray) -> list[Solid]:
