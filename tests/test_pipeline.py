@@ -9,15 +9,17 @@ from lumbar import pipeline
 from lumbar.anatomy import Side, Vertebra
 from lumbar.calibration import WITH_CORNERS, WITHOUT_CLOSE_UPS
 from lumbar.landmarks import SpineLandmarks
-from lumbar.landmarks.same_names import name_together
+from lumbar.landmarks.consensus import Consensus
+from lumbar.landmarks.decoding import NO_CANDIDATES
+from lumbar.landmarks.same_names import NO_NAMES, name_together
 from lumbar.landmarks.spine import endplate_depth
 from lumbar.pipeline import CHECK_NAMES, RENAMED, TOLD, UNLIKE_OTHERS, UPSIDE_DOWN, Reader, networks_of
 from lumbar.radiograph import PixelSpacing, Radiograph
 from lumbar.reading import NO_SPINE, Reading
 from lumbar.runtime import CLOSE_UP, CORNER, FOLDER, network_at, weights_in
-from lumbar.search import Networks
+from lumbar.search import Located, Networks, Search, Sight, _Found
 from lumbar.synthesis import simulate_film
-from lumbar.windows import window_around
+from lumbar.windows import upright_frame, window_around
 
 UNSEEN = 4242
 """A set of films that no network was trained on or chosen by."""
@@ -141,6 +143,45 @@ def test_a_film_that_may_face_either_way_is_looked_at_both_ways(margin, found):
 
     film = replace(a_clear_film().radiograph, anterior=None)
     assert with_localiser(mistaken).read(film).anterior is found
+
+
+@pytest.mark.parametrize(("other", "found"), [(0.60, Side.LEFT), (0.66, Side.RIGHT)])
+def test_the_other_way_round_must_be_clearly_surer(reader, monkeypatch, other, found):
+    """The localiser says left, and hardly so; that way the film is read at 0.55."""
+
+    def seen(radiograph, anterior, located, doubt):
+        surety = 0.55 if anterior is Side.LEFT else other
+        return Sight(anterior, upright_frame(radiograph, anterior), None, NO_NAMES, 1.0, surety)
+
+    monkeypatch.setattr(Located, "facing", lambda located: (Side.LEFT, 0.1))
+    monkeypatch.setattr(reader, "_see", seen)
+    assert reader._sight_of(replace(a_clear_film().radiograph, anterior=None)).anterior is found
+
+
+@pytest.mark.parametrize(
+    ("first", "thorough", "bodies_down", "chosen"),
+    [
+        (0.50, 0.60, 0, "first"),  # the same names: the first look leaves little doubt
+        (0.50, 0.60, 1, "thorough"),  # other names, surer
+        (0.60, 0.50, 1, "first"),  # other names, less sure
+        (0.35, 0.60, 0, "thorough"),  # the first look is doubtful
+        (0.35, 0.30, 1, "first"),
+    ],
+)
+def test_more_windows_overrule_the_first_look_where_they_name_otherwise_and_more_surely(
+    reader, first, thorough, bodies_down, chosen
+):
+    film = a_clear_film()
+    search = Search(reader._networks, WITH_CORNERS, film.radiograph, Side.LEFT)
+    points = search.upright.apply(film.landmarks_px)
+    step = points[4:8].mean(axis=0) - points[:4].mean(axis=0)
+
+    def found(where, surety):
+        landmarks = SpineLandmarks(where, np.zeros((22, 2, 2)), np.full(22, surety))
+        return _Found(Consensus(NO_CANDIDATES, np.zeros((0, 4, 2, 2))), NO_NAMES, landmarks)
+
+    looks = {"first": found(points, first), "thorough": found(points + bodies_down * step, thorough)}
+    assert search._chosen(looks["first"], looks["thorough"]) is looks[chosen]
 
 
 def test_a_spine_beside_the_box_is_found():

@@ -13,12 +13,14 @@ class Calibration:
     """Limits and error bars for one set of networks.
 
     least_box_score: a box scored below this is not looked into. least_confidence: landmarks whose mean confidence is below this are no
-    lumbar spine. unsure: where it is below this, whoever reads is asked to check the names. errors: of the corners.
+    lumbar spine. unsure: where it is below this, whoever reads is asked to check the names. look_again: where a first look leaves it below this, the film
+    is looked at through more windows, which overrule the first look where they name the vertebrae otherwise, and more surely. errors: of the corners.
     """
 
     least_box_score: float
     least_confidence: float
     unsure: float
+    look_again: float
     errors: ErrorModel
 
 
@@ -26,6 +28,7 @@ WITHOUT_CORNERS = Calibration(
     least_box_score=0.04,  # it need only point at a place: what lies there shows in the close-ups
     least_confidence=0.3,  # refuses wrong names and little else; what a film without a spine reaches is in the model card
     unsure=0.4,  # lies in a gap of the validation films' confidences
+    look_again=0.65,  # as for the films of a study; simulated films are mostly surer, real ones mostly not
     errors=ErrorModel(
         spread_share=0.403,
         least_deviation=0.006,
@@ -49,6 +52,7 @@ WITHOUT_CLOSE_UPS = Calibration(
     least_box_score=0.15,
     least_confidence=0.35,
     unsure=0.35,  # no more than what is refused: nobody has measured where the paper's two stages alone are in doubt
+    look_again=0.35,  # no first look of few windows without close-ups
     errors=ErrorModel(spread_share=0.664, least_deviation=0.0246),
 )
 """Of the paper's two stages alone."""

@@ -21,6 +21,7 @@ from lumbar.landmarks.corner_view import cut_corners
 from lumbar.landmarks.decoding import NO_CANDIDATES, Candidates, find_level_candidates, name_by_level
 from lumbar.landmarks.same_names import NO_NAMES, Names
 from lumbar.landmarks.second_look import look_closer, look_there
+from lumbar.landmarks.spine import endplate_depth
 from lumbar.landmarks.third_look import look_at_corners
 from lumbar.localisation.decoding import best_box
 from lumbar.radiograph import Radiograph
@@ -37,6 +38,8 @@ on lumbar-bench-1's validation films the corners come out alike, from a fifth of
 
 LEAST_CORNERS = 8
 """Fewer corners are no lumbar spine."""
+
+_NEXT_NAME = 0.4  # landmarks that are further apart than so many endplate depths are those of two vertebrae
 
 SURE = 0.5
 """Landmarks whose mean confidence is below this are looked for again around other boxes, and do not overrule the localiser's facing."""
@@ -145,6 +148,12 @@ class _Found:
     def surety(self) -> float:
         return float(self.landmarks.confidence.mean())
 
+    def named_like(self, other: _Found) -> bool:
+        """Whether both call the same bodies by the same names: most landmarks of the one lie at those of the other."""
+        points, others = self.landmarks.points_px, other.landmarks.points_px
+        apart = np.linalg.norm(points - others, axis=1)
+        return bool(np.isfinite(apart).any() and np.nanmedian(apart) < _NEXT_NAME * endplate_depth(points))
+
     @property
     def is_spine(self) -> bool:
         return bool(self.landmarks.present.sum() >= LEAST_CORNERS)
@@ -176,10 +185,16 @@ class Search:
         found = self._first_look(box)
         if doubt and (found is None or found.surety < doubt):
             thorough = self._thorough_look(box)
-            found = thorough if found is None else max(found, thorough, key=lambda each: each.surety)
+            found = thorough if found is None else self._chosen(found, thorough)
         if found is None or found.surety < self.calibration.least_confidence or not found.is_spine:
             return nothing
         return Sight(self.anterior, self.upright, found.consensus, found.named, score, found.surety)
+
+    def _chosen(self, first: _Found, thorough: _Found) -> _Found:
+        """The surer of two looks; the first where it leaves little doubt of itself and the other calls the same bodies by the same names."""
+        if first.surety >= self.calibration.unsure and first.named_like(thorough):
+            return first
+        return max(first, thorough, key=lambda each: each.surety)
 
     def guided(self, sight: Sight, places: Mapping[int, FloatArray], named: Names) -> Sight:
         """`sight` and, beside its own bodies, those that close-ups show at `places`: level -> corners (4, 2) in the upright frame.
