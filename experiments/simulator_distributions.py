@@ -1,4 +1,4 @@
-"""Simulated spines beside real ones: sacral slope, lordosis, disc angles, slip and the shape of bodies.
+"""Simulated spines beside real ones: sacral slope, lordosis, disc angles and heights, slip and the shape of bodies.
 
     python experiments/simulator_distributions.py FOLDER [--films 2000] [--picture FILE]
 
@@ -82,9 +82,14 @@ def figures(corners_px: FloatArray) -> dict[str, float]:
         "sacral slope (deg)": -float(np.degrees(np.arctan2(sacrum[1], sacrum[0]))),
         "lordosis L1-S1 (deg)": angle(sacrum, plate("L1", True)),
     }
-    for upper, lower in zip(VERTEBRAE, (*VERTEBRAE[1:], "S1"), strict=True):
+    discs = list(zip(VERTEBRAE, (*VERTEBRAE[1:], "S1"), strict=True))
+    for upper, lower in discs:
         found[f"disc angle {upper}/{lower} (deg)"] = angle(plate(lower, True), plate(upper, False))
-    for upper, lower in zip(VERTEBRAE, (*VERTEBRAE[1:], "S1"), strict=True):
+    for upper, lower in discs:
+        front = at(upper, Corner.INFERIOR_ANTERIOR) - at(lower, Corner.SUPERIOR_ANTERIOR)
+        behind = at(upper, Corner.INFERIOR_POSTERIOR) - at(lower, Corner.SUPERIOR_POSTERIOR)
+        found[f"disc height {upper}/{lower}"] = float(np.linalg.norm((front + behind) / 2)) / unit
+    for upper, lower in discs:
         below = plate(lower, True)
         offset = at(upper, Corner.INFERIOR_POSTERIOR) - at(lower, Corner.SUPERIOR_POSTERIOR)
         found[f"slip {upper}/{lower} (%)"] = float(100 * offset @ below / (below @ below))
