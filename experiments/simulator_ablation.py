@@ -1,6 +1,6 @@
 """What in the simulator matters: the same small training with and without parts of it, scored on real films that it never saw.
 
-    python experiments/simulator_ablation.py train OUT [--without PART | --data FOLDER] [--stage STAGE] [--steps N] [--seed S]
+    python experiments/simulator_ablation.py train OUT [--without PART | --data FOLDER] [--stage STAGE] [--steps N] [--seed S] [--randomised SHARE]
     python experiments/simulator_ablation.py score FOLDER OUT...
     python experiments/simulator_ablation.py read FOLDER WEIGHTS...
 
@@ -64,6 +64,7 @@ def main() -> None:
     training.add_argument("--stage", choices=tuple(BATCHES), default="landmarks")
     training.add_argument("--steps", type=int, default=800)
     training.add_argument("--seed", type=int, default=1)
+    training.add_argument("--randomised", type=float, default=0.0, help="share of samples that look like no film")
     training.add_argument(
         "--precision", choices=("bf16", "fp32"), default="bf16", help="fp32 is faster where a CPU has no bf16"
     )
@@ -83,7 +84,7 @@ def main() -> None:
         about = str(given.data or f"without {given.without or 'nothing'}")
         epochs = 2 if given.data is None else 1
         recipe = budget(given.stage, given.steps, given.seed, epochs, given.precision, given.workers)
-        train_on(films, given.out, about, given.stage, recipe, torch.device(given.device))
+        train_on(films, given.out, about, given.stage, recipe, given.randomised, torch.device(given.device))
         return
     print(f"{'':32} names off  median  mean (capped at half a depth, but for the corner network)")
     scored = score if given.command == "score" else score_readings
@@ -121,17 +122,19 @@ def budget(stage: str, steps: int, seed: int, epochs: int, precision: str, worke
     )
 
 
-def train_on(films: Films, out: Path, films_from: str, stage: str, recipe: Recipe, device: torch.device) -> Path:
+def train_on(
+    films: Films, out: Path, films_from: str, stage: str, recipe: Recipe, randomised: float, device: torch.device
+) -> Path:
     """Of the weights after each epoch the best are kept."""
-    about = {"films": films_from}
+    about = {"films": films_from, "randomised": f"{randomised:g}"}
     if stage == CLOSE_UP:
-        task = close_up_task(recipe, films)
+        task = close_up_task(recipe, films, randomised)
         about |= {"method": CLOSE_UP_METHOD, "height": str(close_up.SIZE), "width": str(close_up.SIZE)}
     elif stage == CORNER:
-        task = corner_task.corner_task(recipe, films)
+        task = corner_task.corner_task(recipe, films, randomised)
         about |= {"method": CORNER_METHOD, "height": str(corner_view.SIZE), "width": str(corner_view.SIZE)}
     else:
-        task = landmark_task(METHODS[METHOD](), HEIGHT, WIDTH, recipe, films)
+        task = landmark_task(METHODS[METHOD](), HEIGHT, WIDTH, recipe, films, randomised=randomised)
         about |= {"method": METHOD, "height": str(HEIGHT), "width": str(WIDTH)}
     return train(task, recipe, out, device, about)
 
