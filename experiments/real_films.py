@@ -19,6 +19,7 @@ import numpy as np
 from lumbar.datasets import BuuFolder
 from lumbar.evaluation.read_case import SHIFT
 from lumbar.films import open_film
+from lumbar.geometry import FloatArray
 from lumbar.measurements import SLIP, Measurement
 from lumbar.pipeline import Reader
 from lumbar.reading import Reading
@@ -52,8 +53,8 @@ def read(film: Path, reader: Reader, overlays: Path | None) -> Reading:
 
 
 def score_annotated(folder: Path, reader: Reader, overlays: Path | None) -> None:
-    """Corner errors as shares of each film's mean endplate depth."""
-    errors, named_right = [], 0
+    """Corner errors as shares of each film's mean endplate depth; where the corners lie about the reader's, and how high discs are."""
+    errors, shifts, discs, named_right = [], [], [], 0
     films = BuuFolder.open(folder)
     for index, (film, _) in enumerate(films.pairs):
         truth = films[index].landmarks_px
@@ -64,6 +65,8 @@ def score_annotated(folder: Path, reader: Reader, overlays: Path | None) -> None
         right = missed == 0 and np.median(error) < SHIFT
         named_right += right
         errors.append(error)
+        shifts.append(shift_of(reading.landmarks.points_px, truth) / depth)
+        discs.append((disc_height(reading.landmarks.points_px) / depth, disc_height(truth) / depth))
         print(
             f"{film.name}: median {np.nanmedian(error):.3f}  mean {np.nanmean(error):.3f}  worst {np.nanmax(error):.3f}"
             f"  missed {missed}  anterior {reading.anterior}  {'named right' if right else 'NAMED WRONG'}"
@@ -73,6 +76,36 @@ def score_annotated(folder: Path, reader: Reader, overlays: Path | None) -> None
         f"annotated: {named_right} of {len(films)} named right; all corners: median {np.nanmedian(every):.4f}, "
         f"mean {np.nanmean(every):.4f} of the endplate depth, {int(np.isnan(every).sum())} missed"
     )
+    upper = np.arange(22) % 4 < 2
+    for name, rows in {"superior": upper, "inferior": ~upper}.items():
+        anterior, posterior = (np.nanmedian(np.array(shifts)[:, rows][:, k::2], axis=(0, 1)) for k in (0, 1))
+        print(
+            f"{name} corners, beside the reader's (medians): anterior {anterior[0]:+.3f} forwards, {anterior[1]:+.3f} into the disc; "
+            f"posterior {posterior[0]:+.3f} forwards, {posterior[1]:+.3f} into the disc"
+        )
+    read_height, reader_height = np.nanmean(discs, axis=0)
+    print(f"height of discs, mean of all levels: {read_height:.3f}, by the reader's corners {reader_height:.3f}")
+
+
+def shift_of(found_px: FloatArray, truth_px: FloatArray) -> FloatArray:
+    """How far each corner (22, 2) lies forwards of the true one along its endplate, and towards the disc beside that, of an upright film, in pixels.
+
+    >>> plates = np.array([(0.0, 10.0), (40.0, 10.0), (0.0, 40.0), (40.0, 40.0)] * 5 + [(0.0, 10.0), (40.0, 10.0)])
+    >>> shift_of(plates + (1.0, 2.0), plates)[:4].tolist()
+    [[-1.0, -2.0], [-1.0, -2.0], [-1.0, 2.0], [-1.0, 2.0]]
+    """
+    forwards = np.repeat(truth_px[::2] - truth_px[1::2], 2, axis=0)
+    forwards /= np.linalg.norm(forwards, axis=1, keepdims=True)
+    down = np.stack([-forwards[:, 1], forwards[:, 0]], axis=1) * np.sign(forwards[:, :1])
+    into_disc = np.where(np.arange(len(truth_px)) % 4 < 2, -1.0, 1.0)[:, None] * down
+    offset = found_px - truth_px
+    return np.stack([(offset * forwards).sum(axis=1), (offset * into_disc).sum(axis=1)], axis=1)
+
+
+def disc_height(points_px: FloatArray) -> float:
+    """Mean distance between the endplates' middles beside the five discs, in pixels."""
+    middles = (points_px[::2] + points_px[1::2]) / 2
+    return float(np.linalg.norm(middles[2::2] - middles[1::2][:5], axis=1).mean())
 
 
 def score_fraiwan(folder: Path, reader: Reader, overlays: Path | None) -> None:

@@ -56,10 +56,11 @@ def main() -> None:
 def corners_of(index: int) -> FloatArray:
     """Corners (22, 2) on film number `index`, drawn as `simulate` draws them."""
     rng = np.random.default_rng([SEED, index])
-    spine = Patient.draw(rng).spine
+    patient = Patient.draw(rng)
+    spine = patient.spine
     if rng.random() < 0.35:
         spine = draw_bend(rng, spine)[Posture(rng.choice(["flexion", "extension"]))]
-    return draw_framing(rng, spine, 768).beam.project(spine.landmarks())
+    return draw_framing(rng, spine, 768).beam.project(spine.curved(patient.skeleton.landmarks(spine)))
 
 
 def figures(corners_px: FloatArray) -> dict[str, float]:

@@ -22,7 +22,7 @@ from lumbar.synthesis.findings import Finding, draw_findings
 from lumbar.synthesis.framing import draw_framing
 from lumbar.synthesis.skeleton import Skeleton
 from lumbar.synthesis.spine import NAMES, CoronalCurve, draw_bend, draw_spine
-from lumbar.synthesis.vertebra import BoneQuality, VertebraShape, arch, body
+from lumbar.synthesis.vertebra import BoneQuality, VertebraShape, arch, body, clicked
 from lumbar.synthesis.writing import Order, contact_sheet, in_own_plane, write
 
 
@@ -74,6 +74,27 @@ def test_a_corner_is_where_the_rim_of_the_bone_is_seen():
     depth_px = np.linalg.norm(points[2] - points[3])
     np.testing.assert_allclose([xs.min(), xs.max()], [low[0], high[0]], atol=0.012 * depth_px)
     np.testing.assert_allclose([ys.min(), ys.max()], [low[1], high[1]], atol=0.012 * depth_px)
+
+
+def test_a_corner_lies_on_the_middle_of_the_endplates_line():
+    """Seen squarely the line of a flat endplate is as thick as it is drawn, and its middle as high as the corner, to a tenth of a mm."""
+    spine = replace(draw_spine(rng(2), healthy=True), sacral_slope=0.0)
+    spine = replace(spine, segments=tuple(replace(s, disc_angle=0.0, lean=0.0) for s in spine.segments))
+    usual = VertebraShape.draw(rng(0), "L3", ())
+    shape = replace(usual, sinks=(0.0, 0.0), side_rise=(0.0, 0.0), wave=(0, 1, 0, 0), lips=(0.0,) * 4, rim=0.04)
+    quality = replace(BoneQuality.draw(rng(1), osteopenic=False), endplate_mm=1.2, spongy=0.05)
+    quad = spine.corners()["L3"]
+    framing = draw_framing(rng(3), spine, 768)
+    beam = replace(framing.beam, pixel_mm=0.05, origin_px=(1000.0, 2600.0), turn=np.eye(3)).from_afar()
+    seen = path_lengths(body(quad, shape, quality), beam, 2000, 1600, NUMPY)
+    points = beam.project(np.column_stack([clicked(quad, quality), np.zeros(4)]))
+    column = seen[:, round((points[0, 0] + points[1, 0]) / 2)]
+    rows = np.flatnonzero(column > (column.max() + column[round(points[:, 1].mean())]) / 2)
+    upper, lower = np.split(rows, np.flatnonzero(np.diff(rows) > 20) + 1)
+    for line, (here, there) in ((upper, points[:2, 1]), (lower, points[2:, 1])):
+        assert np.ptp(line) * beam.pixel_mm == pytest.approx(1.2, abs=0.1)
+        assert line.mean() * beam.pixel_mm == pytest.approx((here + there) / 2 * beam.pixel_mm, abs=0.1)
+    np.testing.assert_array_equal(clicked(spine.corners()["S1"], quality), [[0, -0.6]] + spine.corners()["S1"])
 
 
 def test_endplates_show_where_the_corners_say():
@@ -147,17 +168,18 @@ def test_four_and_six_lumbar_vertebrae_are_told_by_their_ribs():
 def test_scoliosis_doubles_contours_by_turning_the_vertebrae():
     straight = draw_spine(rng(4), healthy=True)
     bent = replace(straight, curve=CoronalCurve(20.0, 120.0, 60.0, 10.0))
-    np.testing.assert_allclose(straight.landmarks()[:, 2], 0.0, atol=1e-12)
-    offsets = bent.landmarks()[:, 2]
+    np.testing.assert_allclose(straight.curved(straight.edges())[:, 2], 0.0, atol=1e-12)
+    offsets = bent.curved(bent.edges())[:, 2]
     assert np.abs(offsets[:16]).max() > 10 and np.abs(offsets[-2:]).max() == 0  # S1 stays
-    np.testing.assert_array_equal(bent.flat_landmarks(), straight.flat_landmarks())
+    np.testing.assert_array_equal(bent.edges(), straight.edges())
 
 
 def test_bones_keep_their_shape_when_the_patient_bends():
     bends = draw_bend(rng(1), draw_spine(rng(0)))
 
     def sides(posture):
-        corners = bends[posture].landmarks()[rows_of(Vertebra.L3)]
+        spine = bends[posture]
+        corners = spine.curved(spine.edges())[rows_of(Vertebra.L3)]
         return [np.linalg.norm(a - b) for a in corners for b in corners]
 
     np.testing.assert_allclose(sides(Posture.FLEXION), sides(Posture.EXTENSION), rtol=1e-9)
@@ -175,9 +197,10 @@ def test_lengths_on_a_film_are_the_patients_where_the_spine_is_straight():
     spine = draw_spine(rng(5), healthy=True)
     framing = draw_framing(rng(6), spine, 512)
     beam = framing.beam.from_afar()
-    on_film, flat = beam.project(spine.landmarks()) * beam.pixel_mm, in_own_plane(spine).points
+    flat = Skeleton.draw(rng(7), spine).landmarks(spine)
+    on_film = beam.project(spine.curved(flat)) * beam.pixel_mm
     for a, b in ((0, 1), (4, 7), (20, 21), (0, 21)):
-        lengths = (np.linalg.norm(points[a] - points[b]) for points in (on_film, flat))
+        lengths = (np.linalg.norm(points[a] - points[b]) for points in (on_film, in_own_plane(flat).points))
         assert next(lengths) == pytest.approx(next(lengths), rel=1e-3)
 
 
@@ -450,7 +473,7 @@ def test_slip_labels_stand_where_buu_has_them(tmp_path):
 def test_corners_of_the_film_in_a_drawn_order():
     index = LANDMARK_INDEX[Vertebra.L4, Corner.INFERIOR_POSTERIOR]
     spine = draw_spine(rng(1))
-    np.testing.assert_allclose(spine.flat_landmarks()[index], spine.corners()["L4"][3])
+    np.testing.assert_allclose(spine.edges()[index], spine.corners()["L4"][3])
 
 
 def bone_seen(skeleton: Skeleton, spine, pixel_mm: float = 0.5) -> tuple[np.ndarray, object]:

@@ -96,12 +96,16 @@ class Patient:
         return replace(self, spine=spine, skeleton=self.skeleton.with_spondylosis(rng, levels))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SimulatedFilm:
-    """A film facing left with its truth, and how it came about. Landmarks off the film are NaN; a photograph has no spacing."""
+    """A film facing left with its truth, and how it came about. Landmarks off the film are NaN; a photograph has no spacing.
+
+    flat_mm: the landmarks (22, 2) in mm in each vertebra's own median plane, before any coronal curve.
+    """
 
     annotated: AnnotatedFilm
     spine: Spine
+    flat_mm: FloatArray
     beam: Beam
     posture: Posture
     photographed: bool
@@ -189,13 +193,14 @@ def expose(
         1 + patient.texture * engine.blurred(engine.array(grains[1]), 0.8 / beam.pixel_mm) * (1.6 / beam.pixel_mm)
     )
     technique = Technique.usual() if Part.PROCESSING in without else Technique.draw(rng)
-    points = beam.project(spine.landmarks())
+    flat = patient.skeleton.landmarks(spine)
+    points = beam.project(spine.curved(flat))
     log_signal = detect(
         water,
         engine.xp.clip(bone, 0, None),
         metal,
         beam.pixel_mm,
-        _chamber(points, height, width),
+        _chamber(beam.project(spine.curved(spine.edges())), height, width),
         technique,
         _grain(grains[0], rng),
         engine,
@@ -210,7 +215,7 @@ def expose(
     spacing = PixelSpacing(beam.pixel_mm, beam.pixel_mm, "simulated, plane of the spine", "patient")
     radiograph = Radiograph(pixels, None if photo else spacing, Side.LEFT, posture)
     film = AnnotatedFilm(radiograph, np.where(np.reshape(outside, (-1, 1)), np.nan, points))
-    return SimulatedFilm(film, spine, beam, posture, photo)
+    return SimulatedFilm(film, spine, flat, beam, posture, photo)
 
 
 def _chamber(points: FloatArray, height: int, width: int) -> tuple[slice, slice]:

@@ -34,7 +34,7 @@ def draw_framing(
     turn = rotation(far * rng.normal(0, 2.5), far * rng.normal(0, 4.0), float(np.clip(rng.normal(0, 4), -12, 12)))
     to_detector = rng.uniform(1000, 1500)
     to_patient = to_detector - rng.uniform(170, 320)
-    points = spine.landmarks() @ turn.T * (-1, -1, 1)
+    points = spine.curved(spine.edges()) @ turn.T * (-1, -1, 1)
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
     size = high - low
     kind = 0.5 if usual else rng.random()

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from lumbar.anatomy import Vertebra
 from lumbar.geometry import FloatArray, unit
 from lumbar.synthesis.solids import Solid, bone_tube, ellipsoid, loft, rotation, shell, tube
-from lumbar.synthesis.spine import BELOW, NAMES, Spine
+from lumbar.synthesis.spine import BELOW, NAMES, Spine, in_order
 from lumbar.synthesis.spondylosis import WornLevel
-from lumbar.synthesis.vertebra import BoneQuality, VertebraShape, arch, body
+from lumbar.synthesis.vertebra import BoneQuality, VertebraShape, arch, body, clicked
 
 _USUAL_SLOPE_DEG = 34.0  # at which the pelvis' points below are given
 _HIP = (36.0, -90.0, 88.0)
@@ -118,6 +119,11 @@ class Skeleton:
             lips = (grown[0], grown[1], grown[2], grown[3])
             shapes[name] = replace(shapes[name], rim=rng.uniform(0.03, 0.12), lips=lips)
         return replace(self, shapes=shapes, worn=worn)
+
+    def landmarks(self, spine: Spine) -> FloatArray:
+        """The 22 landmarks (22, 2) in mm, in each vertebra's own median plane, before any coronal curve: where a reader clicks (`vertebra.clicked`)."""
+        corners = spine.corners()
+        return in_order({vertebra: clicked(corners[vertebra], self.quality) for vertebra in Vertebra})
 
     def solids(self, spine: Spine, seen: frozenset[str] = frozenset(NAMES), arches: bool = True) -> list[Solid]:
         """Every bone, standing as `spine` stands; of the vertebrae, with their ribs, those named in `seen` alone.

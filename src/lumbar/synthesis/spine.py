@@ -7,6 +7,7 @@ continue them by eye.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -108,7 +109,10 @@ class Spine:
         return self.segments[2].depth
 
     def corners(self) -> dict[str, FloatArray]:
-        """In the sagittal plane, for S1 (2, 2) and each vertebra (4, 2): the corners in the order of `anatomy.Corner`. Read-only."""
+        """Edges of the bodies in the sagittal plane, for S1 (2, 2) and each vertebra (4, 2), in the order of `anatomy.Corner`. Read-only.
+
+        An edge is where the surfaces of endplate and wall would meet but for the rounded rim.
+        """
         return dict(_corners(self))
 
     @property
@@ -129,19 +133,24 @@ class Spine:
                 found[name] = (about, centre + (0.0, 0.0, offset) - about @ centre)
         return found
 
-    def flat_landmarks(self) -> FloatArray:
-        """The 22 corners (22, 2) in the sagittal plane, before the coronal curve."""
-        corners, order = self.corners(), list(Corner)
-        return np.array([corners[vertebra][order.index(corner)] for vertebra, corner in LANDMARKS])
+    def edges(self) -> FloatArray:
+        """Those edges of L1 to S1 in the order of `LANDMARKS` (22, 2)."""
+        return in_order(self.corners())
 
-    def landmarks(self) -> FloatArray:
-        """The 22 landmarks (22, 3) in mm: rim corners in each vertebra's own median plane."""
+    def curved(self, flat: FloatArray) -> FloatArray:
+        """Points (22, 2) in the sagittal plane, each where the coronal curve takes its vertebra's own median plane (22, 3)."""
         poses = self.poses()
         points = []
-        for (vertebra, _), flat in zip(LANDMARKS, self.flat_landmarks(), strict=True):
+        for (vertebra, _), point in zip(LANDMARKS, flat, strict=True):
             turn, shift = poses[vertebra]
-            points.append(turn @ (*flat, 0.0) + shift)
+            points.append(turn @ (*point, 0.0) + shift)
         return np.array(points)
+
+
+def in_order(corners: Mapping[str, FloatArray]) -> FloatArray:
+    """Points of each vertebra, as `Spine.corners` gives them, in the order of `LANDMARKS` (22, 2)."""
+    order = list(Corner)
+    return np.array([corners[vertebra][order.index(corner)] for vertebra, corner in LANDMARKS])
 
 
 @lru_cache(maxsize=8)

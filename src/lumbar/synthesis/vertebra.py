@@ -123,6 +123,19 @@ def body(
     return shell(loft(outer, 1.0), loft(inner, 1.0), bone.cortical, bone.spongy)
 
 
+def clicked(edges: FloatArray, bone: BoneQuality) -> FloatArray:
+    """Where a reader clicks the corners (4 or 2, 2) of a body, or of S1, around `edges`, in mm: where the middle of the endplate's line meets the wall's contour.
+
+    That is half the endplate's thickness inside the bone: 0.4 mm, or 0.011 of a body 36 mm deep, under a superior endplate of 0.8 mm. Osteophytes and the rounding
+    of the rim are passed over, as readers do.
+    """
+    points = edges.copy()
+    for plate, inwards in ((points[:2], -1.0), (points[2:], 1.0))[: len(edges) // 2]:
+        forward = unit(plate[0] - plate[1])
+        plate += inwards * bone.endplate_mm / 2 * np.array([-forward[1], forward[0]])
+    return points
+
+
 def _surfaces(
     corners: FloatArray, depth: float, height: float, shape: VertebraShape, wall: float, lower: float, upper: float
 ) -> FloatArray:

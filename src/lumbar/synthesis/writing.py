@@ -23,6 +23,7 @@ from pydicom.uid import generate_uid
 
 from lumbar.anatomy import LEVELS, Posture
 from lumbar.assessment import assess_stability
+from lumbar.geometry import FloatArray
 from lumbar.landmarks import AnatomicalSpine, SpineLandmarks
 from lumbar.landmarks.table import write_landmarks
 from lumbar.measurements import (
@@ -206,7 +207,7 @@ def _motions(name: str, films: dict[Posture, SimulatedFilm], seed: int, index: i
 
     No film, no magnification and no reader comes into it: it is the truth that a reading of the films is to be held against.
     """
-    flexion, extension = (in_own_plane(films[p].spine) for p in (Posture.FLEXION, Posture.EXTENSION))
+    flexion, extension = (in_own_plane(films[p].flat_mm) for p in (Posture.FLEXION, Posture.EXTENSION))
     changes = measure_changes(flexion, extension)
     rows = []
     for change, level in zip(changes, assess_stability(changes), strict=True):
@@ -219,10 +220,9 @@ def _motions(name: str, films: dict[Posture, SimulatedFilm], seed: int, index: i
     return rows
 
 
-def in_own_plane(spine: Spine) -> AnatomicalSpine:
-    """The corners in mm before any coronal curve: what the measurements are of."""
-    flat = spine.flat_landmarks()
-    return AnatomicalSpine(flat, np.zeros((len(flat), 2, 2)), True)
+def in_own_plane(flat_mm: FloatArray) -> AnatomicalSpine:
+    """The corners (22, 2) in mm before any coronal curve: what the measurements are of."""
+    return AnatomicalSpine(flat_mm, np.zeros((len(flat_mm), 2, 2)), True)
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
