@@ -57,8 +57,8 @@ def test_corners_lie_on_the_film_and_in_order_and_films_face_both_ways():
     assert sides == {Side.LEFT, Side.RIGHT}
 
 
-def test_a_corner_is_where_the_rim_of_the_bone_is_seen():
-    """The shadow of a body alone, seen squarely, ends within a hundredth and a half of its depth of the corner lines."""
+def test_an_edge_is_where_the_rim_of_the_bone_is_seen():
+    """The shadow of a body alone, seen squarely, ends within a hundredth and a half of its depth of its edges."""
     spine = draw_spine(rng(2), healthy=True)
     shape = replace(
         VertebraShape.draw(rng(0), "L3", ()), waists=(0.0, 0.0), lips=(0.0,) * 4, rim=0.01, wave=(0, 1, 0, 0)
@@ -95,6 +95,15 @@ def test_a_corner_lies_on_the_middle_of_the_endplates_line():
         assert np.ptp(line) * beam.pixel_mm == pytest.approx(1.2, abs=0.1)
         assert line.mean() * beam.pixel_mm == pytest.approx((here + there) / 2 * beam.pixel_mm, abs=0.1)
     np.testing.assert_array_equal(clicked(spine.corners()["S1"], quality), [[0, -0.6]] + spine.corners()["S1"])
+
+
+def test_the_corners_of_a_film_lie_inside_the_edges_of_its_bones():
+    """By half an endplate, which is 0.45 to 1.3 mm thick, in mm and on the film."""
+    film = simulate(4, 1, height=256, photographs=0.0)
+    inside = np.linalg.norm(film.flat_mm - film.spine.edges(), axis=1)
+    assert inside.min() == pytest.approx(inside.max()) and 0.22 < inside[0] < 0.66
+    on_film = film.beam.project(film.spine.curved(film.flat_mm))
+    np.testing.assert_allclose(film.annotated.landmarks_px, on_film, atol=1e-9)
 
 
 def test_endplates_show_where_the_corners_say():
@@ -473,7 +482,9 @@ def test_slip_labels_stand_where_buu_has_them(tmp_path):
 def test_corners_of_the_film_in_a_drawn_order():
     index = LANDMARK_INDEX[Vertebra.L4, Corner.INFERIOR_POSTERIOR]
     spine = draw_spine(rng(1))
-    np.testing.assert_allclose(spine.edges()[index], spine.corners()["L4"][3])
+    skeleton, edges = Skeleton.draw(rng(2), spine), spine.corners()["L4"]
+    np.testing.assert_array_equal(spine.edges()[index], edges[3])
+    np.testing.assert_array_equal(skeleton.landmarks(spine)[index], clicked(edges, skeleton.quality)[3])
 
 
 def bone_seen(skeleton: Skeleton, spine, pixel_mm: float = 0.5) -> tuple[np.ndarray, object]:

@@ -121,7 +121,7 @@ class Skeleton:
         return replace(self, shapes=shapes, worn=worn)
 
     def landmarks(self, spine: Spine) -> FloatArray:
-        """The 22 landmarks (22, 2) in mm, in each vertebra's own median plane, before any coronal curve: where a reader clicks (`vertebra.clicked`)."""
+        """The 22 landmarks (22, 2) in mm, in each vertebra's own median plane, before any coronal curve, as `vertebra.clicked` marks them."""
         corners = spine.corners()
         return in_order({vertebra: clicked(corners[vertebra], self.quality) for vertebra in Vertebra})
 
