@@ -497,17 +497,38 @@ def bone_seen(skeleton: Skeleton, spine, pixel_mm: float = 0.5) -> tuple[np.ndar
 def test_a_fused_sacrum_has_no_disc_below_s1_and_one_with_remnants_has():
     spine = draw_spine(rng(5), healthy=True)
     drawn = Skeleton.draw(rng(6), spine)
-    sa, sp = spine.corners()["S1"]
-    along = (sa - sp) / np.linalg.norm(sa - sp)
-    down = np.array([along[1], -along[0]])
-    steps = np.linspace(0.5, 1.2, 60)[:, None] * np.linalg.norm(sa - sp)
+    shares = np.linspace(0.0, 1.0, 60)[:, None]
     profiles = []
     for left in (0.0, 1.0):
-        seen, beam = bone_seen(replace(drawn, remnants=np.full(4, left)), spine)
-        line = beam.project(np.column_stack([(sa + sp) / 2 + steps * down, np.zeros(60)]))
+        skeleton = replace(drawn, remnants=np.full(4, left))
+        s1, s2 = (body.mean(axis=0) for body in skeleton.sacral_bodies(spine.corners()["S1"][:2])[:2])
+        seen, beam = bone_seen(skeleton, spine)
+        line = beam.project(np.column_stack([s1 + shares * (s2 - s1), np.zeros(60)]))
         profiles.append(np.array([seen[round(y), round(x)] for x, y in line]))
     fused, open_ = (np.percentile(p, 95) - np.percentile(p, 5) for p in profiles)
     assert open_ > 1.5 * fused
+
+
+def angle_between(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.degrees(np.arccos(one @ other / np.linalg.norm(one) / np.linalg.norm(other))))
+
+
+def test_the_pelvis_hangs_from_s1_as_in_people():
+    thickness, incidence, table = [], [], []
+    for index in range(200):
+        patient = Patient.draw(rng(index))
+        anterior, posterior = plate = patient.spine.corners()[Vertebra.S1][:2]
+        to_hips = patient.skeleton.hip_axis(patient.spine) - plate.mean(axis=0)
+        forward, (wall, depth) = (
+            anterior - posterior,
+            (patient.skeleton.sacral_bodies(plate)[0][3] - posterior, patient.spine.depth),
+        )
+        thickness.append(np.linalg.norm(to_hips) / depth)
+        incidence.append(90 - angle_between(forward, to_hips))
+        table.append(angle_between(forward, wall))
+    assert 2.8 < np.mean(thickness) < 3.2 and np.std(thickness) > 0.15
+    assert 42 < np.mean(incidence) < 52 and 6 < np.std(incidence) < 12
+    assert 100 < np.mean(table) < 104 and 3 < np.std(table) < 8
 
 
 def test_thick_buttresses_of_the_pelvis_stand_out_over_l5_and_s1():
