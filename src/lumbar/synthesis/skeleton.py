@@ -273,8 +273,8 @@ class Skeleton:
     def hip_axis(self, spine: Spine) -> FloatArray:
         """Where the axis through both hip joints meets the median plane (2,), in mm.
 
-        On average three endplates from the middle of S1's, as in a man's mesh (3.0 of L4's depth there), at a pelvic incidence like that on CT: 47.1 (10.0) degrees of 370
-        people (Vrtovec, Spine, April 2012). Worked example: at a depth of 35 and a slope of 34 degrees S1's middle is at (14.5, -9.8), the axis at (34, -112): 104.0 mm,
+        On average three endplates from the middle of S1's (a man's mesh has 104 mm, 3.3 of S1's depth and 2.7 of L4's), at a pelvic incidence like that on CT: 47.1 (10.0)
+        degrees of 370 people (Vrtovec, Spine, April 2012). Worked example: at a depth of 35 and a slope of 34 degrees S1's middle is at (14.5, -9.8), the axis at (34, -112): 104.0 mm,
         10.8 degrees before it, an incidence of 44.8.
         """
         return self._beside_sacrum(_HIP, spine, spine.corners()[Vertebra.S1][:2], 1.0)[:2]
