@@ -501,7 +501,7 @@ def test_a_fused_sacrum_has_no_disc_below_s1_and_one_with_remnants_has():
     profiles = []
     for left in (0.0, 1.0):
         skeleton = replace(drawn, remnants=np.full(4, left))
-        s1, s2 = (body.mean(axis=0) for body in skeleton.sacral_bodies(spine.corners()["S1"][:2])[:2])
+        s1, s2 = (corners.mean(axis=0) for corners in skeleton.sacral_bodies(spine.corners()["S1"][:2])[:2])
         seen, beam = bone_seen(skeleton, spine)
         line = beam.project(np.column_stack([s1 + shares * (s2 - s1), np.zeros(60)]))
         profiles.append(np.array([seen[round(y), round(x)] for x, y in line]))
@@ -519,13 +519,10 @@ def test_the_pelvis_hangs_from_s1_as_in_people():
         patient = Patient.draw(rng(index))
         anterior, posterior = plate = patient.spine.corners()[Vertebra.S1][:2]
         to_hips = patient.skeleton.hip_axis(patient.spine) - plate.mean(axis=0)
-        forward, (wall, depth) = (
-            anterior - posterior,
-            (patient.skeleton.sacral_bodies(plate)[0][3] - posterior, patient.spine.depth),
-        )
-        thickness.append(np.linalg.norm(to_hips) / depth)
-        incidence.append(90 - angle_between(forward, to_hips))
-        table.append(angle_between(forward, wall))
+        wall = patient.skeleton.sacral_bodies(plate)[0][3] - posterior
+        thickness.append(np.linalg.norm(to_hips) / patient.spine.depth)
+        incidence.append(90 - angle_between(anterior - posterior, to_hips))
+        table.append(angle_between(anterior - posterior, wall))
     assert 2.8 < np.mean(thickness) < 3.2 and np.std(thickness) > 0.15
     assert 42 < np.mean(incidence) < 52 and 6 < np.std(incidence) < 12
     assert 100 < np.mean(table) < 104 and 3 < np.std(table) < 8

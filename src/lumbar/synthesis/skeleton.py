@@ -48,6 +48,7 @@ _BUTTRESSES: dict[str, tuple[tuple[tuple[float, float, float], ...], tuple[float
 class Skeleton:
     """One patient's bones, whichever way the spine bends: shapes of the vertebrae, quality of bone, size and form of pelvis and ribs.
 
+    sacral_bend: turn of each sacral body against the one above in degrees, forwards, S1's against its endplate.
     remnants: how much is left of the discs S1/S2 to S4/S5, from 0 (fused) to 1 (a disc between two endplates). first_sacral: height of S1's body and
     depth of its lower end, in depths of its upper one.
     buttresses: how thick the hip bone's are, as shares of what is usual. worn: what wear has added, by the vertebra above the level.
@@ -229,7 +230,6 @@ class Skeleton:
     def _pelvis(self, spine: Spine, plate: FloatArray) -> list[Solid]:
         """Both hip bones and the upper thigh bones, turned with the sacrum."""
         quality = self.quality
-        scale = spine.depth / 35.0 * self.pelvis_scale
         cortex = self.pelvic_cortex * quality.arch_mm
         made: list[Solid] = []
         for side in (1.0, -1.0):
@@ -261,7 +261,7 @@ class Skeleton:
             rim = np.radians(np.linspace(-20, 200, 14))
             cup = np.stack([_HIP[0] + 26 * np.cos(rim), _HIP[1] + 26 * np.sin(rim), np.full(14, 78.0)], axis=1)
             made += bone_tube(there(cup), (3.0, 7.0), 1.0, quality.cortical, quality.spongy)
-            centre, radius = there(_HIP), 23.5 * float(np.mean(scale))
+            centre, radius = there(_HIP), 23.5 * float(np.mean(self._pelvic_scale(spine)))
             made += shell(
                 ellipsoid(centre, (radius,) * 3, 1.0, rings=14, around=28),
                 ellipsoid(centre, (radius - 1.2,) * 3, 1.0, rings=14, around=28),
@@ -281,10 +281,13 @@ class Skeleton:
 
     def _beside_sacrum(self, points: object, spine: Spine, plate: FloatArray, side: float) -> FloatArray:
         """Points (..., 3) of the usual pelvis where this one has them, right (1) or left (-1), turned with the sacrum's endplate (2, 2)."""
-        scale = spine.depth / 35.0 * self.pelvis_scale
         turn = rotation(about_z_deg=_USUAL_SLOPE_DEG - spine.sacral_slope + self.pelvis_tilt)
         shift = np.array([*plate[1], 0.0]) + self.pelvis_shift
-        return np.asarray(points, dtype=np.float64) * scale * (1, 1, side) @ turn.T + shift
+        return np.asarray(points, dtype=np.float64) * self._pelvic_scale(spine) * (1, 1, side) @ turn.T + shift
+
+    def _pelvic_scale(self, spine: Spine) -> FloatArray:
+        """Size of this pelvis (3,) along x, y and z, as shares of the usual one's beside endplates 35 mm deep."""
+        return spine.depth / 35.0 * self.pelvis_scale
 
     def _rib_pair(self, corners: FloatArray, scale: float, reach_deg: float, drop: float, size: float) -> list[Solid]:
         """Two ribs from beside the vertebra backwards, around the side and down to the front; `reach_deg` around the chest."""
