@@ -1,9 +1,9 @@
-"""Simulated vertebrae beside measured ones: sizes as shares of the body's depth, and silhouettes.
+"""Simulated vertebrae beside measured ones: sizes as shares of the body's depth, and silhouettes; then the hip bone's line over S1.
 
     python experiments/bone_shapes.py FOLDER [--picture FILE]
 
 FOLDER holds bone surfaces of a lumbar spine as OBJ files in metres, x anterior, y left, z up: L1_Schrumpfverpacken.obj (the whole
-vertebra) and L1_body.obj to L5. Simulated are 100 healthy patients.
+vertebra) and L1_body.obj to L5, S1_body.obj and Pelvis.obj. Simulated are 100 healthy patients.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from lumbar.synthesis.spine import draw_spine
 from lumbar.synthesis.vertebra import arch, body
 
 LEVELS = ("L1", "L2", "L3", "L4", "L5")
+BELOW_S1 = (0.25, 0.5, 0.75, 1.0, 1.25)
 SIZES = ("body width", "body height", "length", "span of transverse processes", "height with processes")
 
 
@@ -43,6 +44,11 @@ def main() -> None:
         level = [shadow([whole.moved(turn(tilt_of(trunk)), np.zeros(3))])]
         level += [shadow(simulated(seed, name)[0]) for seed in range(4)]
         rows.append(np.hstack(level))
+    measured = line_over_s1([load(given.folder / "Pelvis.obj")], s1_endplate(load(given.folder / "S1_body.obj")))
+    drawn = np.array([simulated_line(seed) for seed in range(100)])
+    print("the hip bones' line over S1, before S1's posterior corner (of S1's depth; endplate turned to 34 degrees)")
+    for below, one, each in zip(BELOW_S1, measured, drawn.T, strict=True):
+        print(f"  {below:4.2f} below   measured {one:5.2f}   simulated {each.mean():5.2f} +- {each.std():4.2f}")
     if given.picture:
         cv2.imwrite(str(given.picture), np.vstack(rows))
 
@@ -67,6 +73,40 @@ def simulated(seed: int, name: str) -> tuple[list[Solid], list[Solid]]:
     rest = arch(corners, shape, skeleton.quality, 0.0, {"L5": 1.0, "L4": 0.3}.get(name, 0.0))
     whole, own = ([solid.moved(level, np.zeros(3)) for solid in solids] for solids in (trunk + rest, trunk))
     return whole, own
+
+
+def s1_endplate(trunk: Solid) -> np.ndarray:
+    """Anterior and posterior corner (2, 2): the foremost and the highest of S1's median points."""
+    middle = trunk.vertices[np.abs(trunk.vertices[:, 2]) < 6, :2]
+    return np.stack([middle[middle[:, 0].argmax()], middle[middle[:, 1].argmax()]])
+
+
+def simulated_line(seed: int) -> np.ndarray:
+    """`line_over_s1` of one patient."""
+    rng = np.random.default_rng([11, seed])
+    spine = draw_spine(rng, healthy=True)
+    plate = spine.corners()["S1"][:2]
+    skeleton = Skeleton.draw(rng, spine)
+    return line_over_s1([bone for side in (1.0, -1.0) for bone in skeleton.hip_bone(spine, side)], plate)
+
+
+def line_over_s1(bones: list[Solid], plate: np.ndarray) -> np.ndarray:
+    """Where most of the bones' surface lies behind one another, at heights BELOW_S1 under S1's posterior corner: (5,), forwards from it."""
+    anterior, posterior = plate
+    depth = np.linalg.norm(anterior - posterior)
+    level = turn(-34.0 - float(np.degrees(np.arctan2(*(anterior - posterior)[::-1]))))
+    columns = np.arange(-0.7, 1.3, 0.05)
+    seen = np.zeros((len(BELOW_S1), len(columns)))
+    for solid in (bone for bone in bones if bone.density > 0):
+        points = (solid.vertices - [*posterior, 0.0]) @ level.T / depth
+        a, b, c = (points[solid.triangles[:, k]] for k in range(3))
+        area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+        for shares in np.random.default_rng(1).dirichlet((1, 1, 1), 200):
+            x, y, _ = (shares[0] * a + shares[1] * b + shares[2] * c).T
+            for row, below in zip(seen, BELOW_S1, strict=True):
+                near = np.abs(y + below) < 0.1
+                row += np.histogram(x[near], [*columns, columns[-1] + 0.05], weights=area[near])[0]
+    return np.asarray(columns[seen.argmax(axis=1)] + 0.025)
 
 
 def sizes(whole: list[Solid], trunk: list[Solid], tilt_deg: float) -> np.ndarray:

@@ -17,30 +17,34 @@ from lumbar.synthesis.vertebra import BoneQuality, VertebraShape, arch, body, cl
 _USUAL_SLOPE_DEG = 34.0  # at which the pelvis' points below are given
 _HIP = (34.0, -112.0, 88.0)
 
-# One iliac wing from the hip joint up to the crest: back end, front end, half thickness.
-_ILIUM = (
-    ((-12.0, -106.0, 78.0), (56.0, -106.0, 92.0), 16.0),
-    ((-14.0, -84.0, 72.0), (56.0, -84.0, 96.0), 14.0),
-    ((-24.0, -62.0, 58.0), (60.0, -62.0, 104.0), 10.0),
-    ((-52.0, -44.0, 47.0), (70.0, -44.0, 110.0), 8.0),
-    ((-60.0, -22.0, 44.0), (78.0, -28.0, 118.0), 6.5),
-    ((-61.0, 0.0, 48.0), (70.0, -6.0, 126.0), 5.5),
-    ((-54.0, 20.0, 62.0), (52.0, 16.0, 132.0), 6.5),
-    ((-40.0, 36.0, 82.0), (26.0, 34.0, 134.0), 8.5),
-    ((-24.0, 45.0, 104.0), (4.0, 46.0, 130.0), 8.5),
-)
+# One hip bone from the crest down to the hip joint: the height of each section, and around it (x, z) of the back end, of the inner side (at the
+# middle of the joint with the sacrum, at the joint's front edge, where the iliac fossa begins, in the fossa), of the front end, and of the outer side backwards.
+# From the joint's front edge to the fossa its surface runs along the beam: that is the line over S1 on lateral films. Proportions are those of one man's.
+_ILIUM = {
+    44.0: ((-20, 100), (-20, 99), (-18, 99), (-15, 100), (-13, 101), (-12, 103), (-13, 105), (-15, 106), (-18, 105), (-20, 103)),
+    36.0: ((-33, 77), (-30, 72), (-20, 77), (-10, 98), (-3, 112), (5, 129), (-1, 130), (-10, 122), (-20, 110), (-29, 96)),
+    20.0: ((-47, 60), (-38, 54), (-19, 60), (-5, 100), (11, 124), (33, 144), (15, 148), (-3, 127), (-18, 100), (-38, 74)),
+    0.0: ((-60, 47), (-48, 42), (-9, 59), (0, 101), (22, 126), (55, 147), (32, 151), (6, 126), (-10, 100), (-38, 66)),
+    -20.0: ((-66, 42), (-54, 34), (0, 65), (8, 95), (35, 119), (75, 142), (55, 150), (15, 124), (-5, 96), (-38, 66)),
+    -40.0: ((-66, 40), (-57, 34), (11, 65), (19, 87), (45, 111), (78, 139), (60, 138), (25, 121), (3, 98), (-36, 69)),
+    -60.0: ((-59, 45), (-48, 43), (22, 72), (33, 79), (50, 95), (71, 114), (60, 123), (35, 119), (12, 103), (-34, 68)),
+    -70.0: ((-19, 74), (-12, 69), (25, 71), (42, 79), (55, 91), (71, 110), (60, 119), (40, 116), (15, 107), (-10, 88)),
+    -84.0: ((-14, 73), (-5, 68), (25, 66), (50, 69), (60, 90), (67, 104), (58, 115), (38, 114), (12, 109), (-6, 92)),
+    -104.0: ((-16, 72), (-6, 62), (20, 60), (45, 55), (60, 58), (68, 72), (58, 90), (38, 104), (14, 109), (-8, 95)),
+    -122.0: ((0, 80), (3, 76), (8, 74), (14, 76), (17, 80), (18, 84), (14, 90), (10, 92), (6, 92), (2, 86)),
+}  # fmt: skip
 
 
-# Where the hip bone is thick, and so drawn as a line on a lateral film: paths beside the wing above, and their radii.
+# Where the hip bone is thick, and so drawn as a line on a lateral film: paths in the wing above, and their radii in the sagittal plane and across it.
 _BUTTRESSES: dict[str, tuple[tuple[tuple[float, float, float], ...], tuple[float, float]]] = {
     "crest": (
-        ((-58, -22, 44), (-61, 0, 48), (-54, 20, 62), (-40, 36, 82), (-24, 45, 104), (4, 46, 130), (26, 34, 134), (52, 16, 132),
-         (70, -6, 126), (78, -28, 118)),
-        (5.5, 5.0),
+        ((-63, -20, 40), (-58, 0, 46), (-45, 19, 60), (-31, 34, 77), (-17, 41, 102), (3, 33, 128), (30, 18, 145), (52, -1, 149),
+         (72, -20, 144), (75, -38, 138)),
+        (3.5, 4.0),
     ),
-    "greater sciatic notch": (((-60, -22, 44), (-44, -58, 47), (-20, -62, 58), (-13, -82, 68), (-16, -108, 74)), (5.0, 6.0)),
-    "arcuate line": (((-34, -8, 45), (-9, -32, 54), (13, -56, 68), (32, -80, 78), (44, -104, 76)), (4.0, 6.0)),
-    "auricular surface": (((-18, 10, 45), (-38, 2, 44), (-47, -14, 43), (-40, -30, 45), (-20, -38, 49)), (3.0, 9.0)),
+    "greater sciatic notch": (((-57, -58, 44), (-40, -62, 54), (-21, -65, 70), (-12, -74, 74), (-11, -88, 74), (-13, -104, 73)), (3.0, 5.0)),
+    "front of the sacroiliac joint": (((-11, 20, 80), (-5, 0, 82), (3, -20, 81), (11, -36, 77)), (2.5, 9.0)),
+    "arcuate line": (((9, -32, 78), (18, -48, 74), (30, -63, 75), (44, -80, 72), (50, -104, 62)), (2.5, 7.0)),
 }  # fmt: skip
 
 
@@ -237,8 +241,7 @@ class Skeleton:
             def there(points: object, side: float = side) -> FloatArray:
                 return self._beside_sacrum(points, spine, plate, side)
 
-            wing = [_wing(inset) for inset in (0.0, cortex)]
-            made += shell(loft(there(wing[0]), 1.0), loft(there(wing[1]), 1.0), quality.cortical, quality.spongy)
+            made += self.hip_bone(spine, side)
             tubes: tuple[tuple[list[tuple[float, float, float]], tuple[float, float]], ...] = (
                 ([(12, -122, 80), (-12, -148, 66), (-12, -170, 58), (8, -182, 46)], (14, 10)),
                 ([(46, -106, 76), (70, -118, 42), (82, -128, 10)], (8, 8)),
@@ -246,15 +249,6 @@ class Skeleton:
                 ([_HIP, (28, -122, 118), (24, -134, 134)], (13, 13)),
                 ([(24, -122, 134), (20, -192, 132), (14, -322, 122)], (15, 15)),
             )  # fmt: skip
-            for (line, radii), share in zip(_BUTTRESSES.values(), self.buttresses, strict=True):
-                thick = (radii[0] * share, radii[1] * share)
-                made += bone_tube(
-                    there(_smooth(np.array(line), 3 * len(line))),
-                    thick,
-                    max(1.0, cortex),
-                    quality.cortical,
-                    quality.spongy,
-                )
             for path, size in tubes:
                 wall = 5.0 if path[-1][1] < -200 else cortex
                 made += bone_tube(there(path), size, wall, quality.cortical * 0.8, quality.spongy * 0.8)
@@ -268,6 +262,18 @@ class Skeleton:
                 quality.cortical,
                 quality.spongy * 1.1,
             )
+        return made
+
+    def hip_bone(self, spine: Spine, side: float) -> list[Solid]:
+        """The right (1) or left (-1) hip bone down to the hip joint, with its buttresses, as it hangs from `spine`'s S1."""
+        quality, plate = self.quality, spine.corners()[Vertebra.S1][:2]
+        cortex = self.pelvic_cortex * quality.arch_mm
+        outer, inner = (loft(self._beside_sacrum(_wing(inset), spine, plate, side), 1.0) for inset in (0.0, cortex))
+        made = shell(outer, inner, quality.cortical, quality.spongy)
+        for (line, radii), share in zip(_BUTTRESSES.values(), self.buttresses, strict=True):
+            ridge = self._beside_sacrum(_smooth(np.array(line), 3 * len(line)), spine, plate, side)
+            tapering = np.sqrt(np.sin(np.linspace(0.1, np.pi - 0.1, len(ridge))))[:, None]
+            made += bone_tube(ridge, tapering * radii * share, max(1.0, cortex), quality.cortical, quality.spongy)
         return made
 
     def hip_axis(self, spine: Spine) -> FloatArray:
@@ -335,24 +341,22 @@ def _bone_ball(
 
 
 def _wing(inset: float) -> FloatArray:
-    """Rings (K, n, 3) of one iliac wing, `inset` mm inside its surface."""
-    angle = np.linspace(0, 2 * np.pi, 32, endpoint=False)
-    backs, fronts = (np.array([ring[k] for ring in _ILIUM]) for k in (0, 1))
-    thick = np.maximum(np.array([ring[2] for ring in _ILIUM]) - inset, 0.4)
-    count = 3 * len(_ILIUM)
-    back, front = _smooth(backs, count), _smooth(fronts, count)
-    half = _smooth(thick[:, None], count)[:, 0]
-    shrink = 1 - 2 * inset / np.linalg.norm(front - back, axis=1, keepdims=True)
-    middle, reach = (back + front) / 2, (front - back) / 2 * shrink
-    # The wing is hollow towards the belly: it bows outwards between its ends.
-    bow = 9 * np.sin(angle)[None, :, None] ** 2 * np.array([0.0, 0.0, 1.0])
-    side = np.array([-0.45, 0.1, 0.9])
-    rings = (
-        middle[:, None]
-        + reach[:, None] * np.cos(angle)[None, :, None]
-        + half[:, None, None] * (np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.45)[None, :, None] * side
-    )
-    return np.asarray(rings + bow)
+    """Rings (K, n, 3) of one hip bone's wing, `inset` mm inside its surface; where it is thin, less."""
+    heights, count = np.array(list(_ILIUM))[:, None], 3 * len(_ILIUM)
+    knots = np.array(list(_ILIUM.values()), dtype=np.float64)
+    corners = knots.shape[1]
+    outlines = _smooth(knots.reshape(len(_ILIUM), -1), count).reshape(count, corners, 2)
+    closed = np.take(outlines, range(-1, corners + 2), axis=1, mode="wrap").swapaxes(0, 1)
+    around = _smooth(closed.reshape(corners + 3, -1), 4 * (corners + 2) + 1)[4:-5]
+    rings = around.reshape(-1, count, 2).swapaxes(0, 1)
+    along = np.roll(rings, -1, axis=1) - np.roll(rings, 1, axis=1)
+    inwards = np.stack([-along[..., 1], along[..., 0]], axis=-1)
+    inwards /= np.sqrt((along**2).sum(axis=-1, keepdims=True)) + 1e-9
+    thick = np.sqrt(((rings - np.roll(rings[:, ::-1], 1, axis=1)) ** 2).sum(axis=-1, keepdims=True))
+    # Both ends are their own other side: there the bone is as thick as beside them.
+    beside = np.maximum(np.roll(thick, 2, axis=1), np.roll(thick, -2, axis=1))
+    inset_mm = np.minimum(inset, 0.4 * np.maximum(thick, beside))
+    return np.insert(rings + inset_mm * inwards, 1, _smooth(heights, count), axis=-1)
 
 
 def _smooth(knots: FloatArray, count: int) -> FloatArray:
